@@ -1,0 +1,200 @@
+"""Chores that every part shares and none of them teaches.
+
+Random generators, files that appear whole or not at all, and the manners of the command line:
+strict numbers, errors in one line, exit statuses as a shell user expects them. Nothing here learns.
+"""
+
+import argparse
+import contextlib
+import difflib
+import math
+import numbers
+import os
+import re
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+
+def as_rng(rng):
+    """Return `rng` as a random generator.
+
+    A `np.random.Generator` or `RandomState` comes back as it is, so that whoever passed it in goes
+    on drawing from the same stream. An int seeds a new RandomState, NumPy's older generator,
+    because it is the one behind the report's figures; None takes fresh entropy.
+    """
+    if isinstance(rng, np.random.Generator | np.random.RandomState):
+        return rng
+    return np.random.RandomState(rng)
+
+
+def check_whole(name, number, least=1):
+    """Raise ValueError unless `number` is an int of at least `least`."""
+    if not isinstance(number, numbers.Integral) or number < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {number!r}")
+
+
+def check_positive(name, number):
+    """Raise ValueError unless `number` is finite and above 0."""
+    if not (isinstance(number, numbers.Real) and math.isfinite(number) and number > 0):
+        raise ValueError(f"{name} must be a finite number above 0, got {number!r}")
+
+
+@contextlib.contextmanager
+def open_whole(path, mode="w", **options):
+    """Open a file for writing that replaces `path` only once it is complete.
+
+    It is written under a scratch name in the same folder. When the block ends, it is flushed to
+    the disk and renamed, which is atomic; when the block fails, `path` stays what it was.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        raise OSError(f"cannot write {path}: it exists and is not a regular file")
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(scratch, mode, **options) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """An argparse parser that is strict and brief: no abbreviated flags, every error one line."""
+
+    def __init__(self, description):
+        super().__init__(description=description, allow_abbrev=False)
+
+    def parse_args(self, args=None, namespace=None):
+        """Parse the command line; an unknown argument is an error that suggests the nearest."""
+        args = list(sys.argv[1:] if args is None else args)
+        # argparse takes -1e-3, -inf and -nan for flags; joined to theirs they are values.
+        for i in range(len(args) - 1, 0, -1):
+            if args[i - 1].startswith("--") and re.match(r"-(\.?[0-9]|inf|nan)", args[i], re.I):
+                args[i - 1 : i + 1] = [f"{args[i - 1]}={args[i]}"]
+        namespace, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            flags = [flag for flag in self._option_string_actions if flag.startswith("--")]
+            nearest = difflib.get_close_matches(unknown[0].partition("=")[0], flags, n=1)
+            remedy = f"did you mean {nearest[0]}?" if nearest else "--help lists the flags"
+            self.error(f"unknown argument {shlex.join(unknown)}: {remedy}")
+        return namespace
+
+    def error(self, message):
+        """Print `message` as one line on stderr and exit with status 2."""
+        self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
+
+
+def whole_number(least, most=2**31 - 1):
+    """Return an argparse type: a whole number from `least` to `most`, in plain digits."""
+
+    def parse(text):
+        if re.fullmatch(r"[+-]?[0-9]{1,30}", text) and least <= int(text) <= most:
+            return int(text)
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a whole number from {least} to {most}; give one, such as {least + 1}"
+        )
+
+    return parse
+
+
+def real_number(least=0.0, above=None):
+    """Return an argparse type: a finite number of at least `least` or, if given, above `above`."""
+    bound = f"of at least {least:g}" if above is None else f"above {above:g}"
+
+    def parse(text):
+        if re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", text, re.I):
+            number = float(text)
+            if math.isfinite(number) and (number >= least if above is None else number > above):
+                return number
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a finite number {bound}; give one, such as 0.01"
+        )
+
+    return parse
+
+
+seed_number = whole_number(0, 2**32 - 1)  # what both of NumPy's generators accept
+
+
+def add_output_flags(parser):
+    """Add the flags that say where the results of a script go."""
+    parser.add_argument(
+        "--output_dir",
+        metavar="DIR",
+        default="outputs",
+        help="folder for the files it writes, made if missing (default: %(default)s)",
+    )
+    parser.add_argument("--no_output", action="store_true", help="print only, write no file")
+    parser.add_argument("--show", action="store_true", help="also open the figures in windows")
+
+
+def prepare_output(parser, args):
+    """Return the folder to write to, or None for `--no_output`.
+
+    Everything that could spoil the end of a long run is tried here, at its start: the folder is
+    made and written to, and `--show` must find a display. What fails is a usage error.
+    """
+    if args.show:
+        import plots
+
+        if not plots.can_show():
+            parser.error("argument --show: no display for windows here; leave --show out")
+    if args.no_output:
+        return None
+    folder = Path(args.output_dir)
+    try:
+        if not args.output_dir:
+            raise FileNotFoundError(2, "the name is empty")
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        is_file = folder.exists() and not folder.is_dir()
+        reason = "it is a file" if is_file else error.strerror
+        parser.error(
+            f"argument --output_dir: cannot write to {args.output_dir!r} ({reason}); "
+            "name a folder that can be written, or pass --no_output"
+        )
+    return folder
+
+
+def finish_figures(figures, folder, show):
+    """Write figures, a dict by name, into `folder` unless it is None; open windows if `show`."""
+    if folder:
+        for name, figure in figures.items():
+            path = folder / f"{name}.png"
+            with open_whole(path, "wb") as file:
+                figure.savefig(file, format="png")
+            print(f"wrote {path}")
+    if show:
+        import plots
+
+        plots.show(figures.values())
+
+
+def run(main):
+    """Run a script's `main` and exit with its status.
+
+    130 after Ctrl-C, 141 when the reader of a pipe has gone (`| head -1`), 1 with one line on
+    stderr when a file or the memory fails.
+    """
+    try:
+        status = main()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        status = 130
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit, which must not fail a second time.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 141
+    except (OSError, MemoryError) as error:
+        print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
+        status = 1
+    sys.exit(status)

@@ -1,0 +1,120 @@
+"""Part II: the multi-layer perceptron (MLP), composed of the layers of modules.py.
+
+It predicts, passes gradients back, takes a step of gradient descent, and goes to and from a file.
+It knows nothing of data, batches or epochs; train_mlp_numpy.py does.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+
+from common import as_rng, check_whole, open_whole
+from modules import Linear, ReLU, SoftMax
+
+
+class MLP:
+    """Hidden layers of Linear and ReLU, then Linear and SoftMax.
+
+    Args:
+        n_inputs: the number of features.
+        n_hidden: the units of each hidden layer, a sequence of ints; empty gives softmax
+            regression.
+        n_classes: the number of classes.
+        rng: a Generator or RandomState, an int seed, or None, for the initial weights.
+
+    Attributes:
+        layers: the layers in the order of the forward pass.
+    """
+
+    def __init__(self, n_inputs, n_hidden, n_classes, rng=None):
+        n_hidden = list(n_hidden)
+        check_whole("n_inputs", n_inputs)
+        for units in n_hidden:
+            check_whole("every entry of n_hidden", units)
+        check_whole("n_classes", n_classes, least=2)
+        rng = as_rng(rng)
+        self.layers = []
+        for in_features, out_features in pairwise([n_inputs, *n_hidden, n_classes]):
+            self.layers += [Linear(in_features, out_features, rng), ReLU()]
+        self.layers[-1] = SoftMax()
+
+    def forward(self, x):
+        """Return the probabilities of the classes, (N, n_classes), for x of (N, n_inputs)."""
+        for layer in self.layers:
+            x = layer.forward(x)
+        return x
+
+    def backward(self, dout):
+        """Set the `grads` of every Linear layer.
+
+        Args:
+            dout: the gradient of the loss with respect to the *logits*, of shape (N, n_classes),
+                as `CrossEntropy.backward` returns it. It has passed the softmax already, so the
+                way back begins at the last Linear layer.
+        """
+        first, last_linear = 0, -2
+        for layer in self.layers[last_linear:first:-1]:
+            dout = layer.backward(dout)
+        self.layers[first].backward(dout, input_gradient=False)
+
+    def update(self, learning_rate):
+        """Take a step of gradient descent: every parameter p becomes p - learning_rate * dL/dp."""
+        learning_rate = np.asarray(learning_rate)  # a 0-d array multiplies faster than a float
+        for layer in self.layers:
+            if isinstance(layer, Linear):
+                for name, gradient in layer.grads.items():
+                    # Not `-=`: the array may be one that the caller assigned or keeps.
+                    layer.params[name] = layer.params[name] - learning_rate * gradient
+
+    def save(self, path):
+        """Write the parameters to `path`, a NumPy .npz file, whole or not at all.
+
+        The arrays are named weight_0, bias_0, weight_1, ... from the first Linear layer to the
+        last.
+
+        Raises:
+            OSError: when the file cannot be written.
+        """
+        arrays = {name: layer.params[key] for name, layer, key in self._named_params()}
+        with open_whole(path, "wb") as file:
+            np.savez(file, **arrays)
+
+    @classmethod
+    def load(cls, path):
+        """Return the network that `save` wrote to `path`. Nothing in the file is executed.
+
+        Raises:
+            OSError: when the file cannot be read.
+            ValueError: when it is not a network that `save` wrote; names the file and the reason.
+        """
+        try:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+                arrays = dict(archive)
+        except OSError:
+            raise
+        except Exception as error:  # a broken archive fails in more ways than one can list
+            raise ValueError(f"{path} is not a saved MLP: {error}") from error
+        weights = [arrays.get(f"weight_{i}") for i in range(len(arrays) // 2)]
+        if not weights or any(weight is None or weight.ndim != 2 for weight in weights):
+            raise ValueError(
+                f"{path} is not a saved MLP: it holds {sorted(arrays)}, "
+                "where matrices weight_0, weight_1, ... each with a bias are expected"
+            )
+        n_inputs, *n_hidden = (weight.shape[0] for weight in weights)
+        model = cls(n_inputs, n_hidden, n_classes=weights[-1].shape[1])
+        for name, layer, key in model._named_params():
+            array, shape = arrays.get(name), layer.params[key].shape
+            if array is None or array.shape != shape or array.dtype != float:
+                found = "missing" if array is None else f"{array.dtype} of shape {array.shape}"
+                raise ValueError(f"{path}: {name} must be float64 of shape {shape}, is {found}")
+            if not np.isfinite(array).all():
+                raise ValueError(f"{path}: {name} has entries that are not finite")
+            layer.params[key] = array
+        return model
+
+    def _named_params(self):
+        """Yield each parameter's name in a file, its layer and its key in `layer.params`."""
+        linears = (layer for layer in self.layers if isinstance(layer, Linear))
+        for i, layer in enumerate(linears):
+            for key in layer.params:
+                yield f"{key}_{i}", layer, key
