@@ -1,0 +1,141 @@
+"""All parts: what the axes of each figure contain."""
+
+import io
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgba
+
+import plots
+from mlp_numpy import MLP
+from perceptron import run_cases
+from train_mlp_numpy import METRICS, load_data
+
+
+def save(figure):
+    """Draw the figure for real; a warning, such as of a layout that fails, is an error."""
+    figure.savefig(io.BytesIO(), format="png")
+    return figure
+
+
+def points_of(collection):
+    return np.asarray(collection.get_offsets())
+
+
+def legend_of(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+@pytest.fixture
+def results():
+    return run_cases(42)
+
+
+def test_figure_1_has_a_panel_for_each_case_with_its_points(results):
+    figure = save(plots.perceptron_cases(results))
+    assert legend_of(figure) == ["class +1", "class -1", "train", "test", "decision boundary"]
+    for axes, result in zip(figure.axes, results, strict=True):
+        train, test = axes.collections
+        assert np.array_equal(points_of(train), result.train_points)
+        assert np.array_equal(points_of(test), result.test_points)
+        assert train.get_paths()[0].vertices.shape != test.get_paths()[0].vertices.shape
+        colors = np.where(result.test_labels[:, None] == 1, *map(to_rgba, plots.CLASS_COLORS[:2]))
+        assert np.array_equal(test.get_facecolors(), colors)
+        assert result.case.name in axes.get_title()
+        assert f"{result.test_accuracy:.3f}" in axes.get_title()
+
+
+def test_figure_1_fits_the_limits_to_the_data_of_each_panel(results):
+    figure = save(plots.perceptron_cases(results))
+    for axes, result in zip(figure.axes, results, strict=True):
+        points = np.concatenate([result.train_points, result.test_points])
+        for (low, high), values in zip((axes.get_xlim(), axes.get_ylim()), points.T, strict=True):
+            extent = values.max() - values.min()
+            assert low == pytest.approx(values.min() - 0.05 * extent)
+            assert high == pytest.approx(values.max() + 0.05 * extent)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [[1.0, 2.0, 0.5], [1.0, 0.0, -2.0], [0.0, 3.0, 6.0], [-2.0, 1e-9, 0.0], [1e-9, 2e-9, 1e-9]],
+)
+def test_the_boundary_spans_the_panel_where_the_score_is_zero(results, weights):
+    figure = save(plots.perceptron_cases([results[2]._replace(weights=np.array(weights))] * 4))
+    (line,) = figure.axes[0].lines
+    axes = figure.axes[0]
+    # The line as it is drawn, from the edge of the panel to the edge.
+    ends = line.get_transform().transform(line.get_path().vertices)
+    box = axes.bbox
+    for x, y in ends:
+        assert min(abs(x - box.x0), abs(x - box.x1), abs(y - box.y0), abs(y - box.y1)) < 1e-6
+    x, y = axes.transData.inverted().transform(ends).T
+    scores = weights[0] * x + weights[1] * y + weights[2]
+    assert scores == pytest.approx(np.zeros(2), abs=1e-9 * np.abs(weights).max())
+
+
+def test_without_weights_there_is_no_boundary(results):
+    figure = save(plots.perceptron_cases([results[0]._replace(weights=np.zeros(3))] * 4))
+    assert not figure.axes[0].lines
+
+
+@pytest.mark.parametrize(("dataset", "n_classes"), [("moons", 2), ("blobs", 3)])
+def test_figure_2_tells_training_and_test_points_apart(dataset, n_classes):
+    data = load_data(dataset, n_samples=60)
+    figure = save(plots.data_set(data))
+    train, test = figure.axes[0].collections
+    assert np.array_equal(points_of(train), data.x_train)
+    assert np.array_equal(points_of(test), data.x_test)
+    assert legend_of(figure) == [*(f"class {k}" for k in range(n_classes)), "train", "test"]
+
+
+def test_figure_2_of_digits_shows_images_with_their_labels():
+    data = load_data("digits", n_samples=100)
+    figure = save(plots.data_set(data))
+    assert np.array_equal(figure.axes[0].images[0].get_array(), data.x_train[0].reshape(8, 8))
+    assert figure.axes[0].get_title() == f"train: {data.y_train[0].argmax()}"
+    assert np.array_equal(figure.axes[20].images[0].get_array(), data.x_test[0].reshape(8, 8))
+
+
+def test_figure_2_of_few_digits_leaves_places_empty():
+    figure = save(plots.data_set(load_data("digits", n_samples=5)))
+    assert sum(len(axes.images) for axes in figure.axes) == 5
+
+
+def test_figure_3_draws_the_history():
+    history = {"step": np.array([0, 5, 7])}
+    history |= {key: np.arange(3) / 10 + i for i, key in enumerate(METRICS)}
+    figure = save(plots.curves(history, "title"))
+    for axes, metric, scale in zip(figure.axes, ("loss", "accuracy"), (1, 100), strict=True):
+        for line, part in zip(axes.lines, ("train", "test"), strict=True):
+            assert line.get_label() == part
+            assert line.get_xdata().tolist() == [0, 5, 7]
+            assert line.get_ydata() == pytest.approx(scale * history[f"{part}_{metric}"])
+
+
+def test_the_shading_is_of_the_class_predicted_and_the_line_where_it_changes():
+    data = load_data(n_samples=60)
+
+    def predict(points):  # class 1 to the right of x = 0.5
+        probability = 1 / (1 + np.exp(-4 * (points[:, 0] - 0.5)))
+        return np.column_stack([1 - probability, probability])
+
+    figure = save(plots.decision_boundary(predict, data))
+    axes = figure.axes[0]
+    image = axes.images[0].get_array()
+    blue, orange = image[0, 0], image[0, -1]
+    assert blue[2] > blue[0]
+    assert orange[0] > orange[2]
+    assert image[0].sum(axis=1).max() == pytest.approx(3, abs=0.03)  # white where undecided
+    contour = axes.collections[-1].get_paths()[0].vertices
+    assert contour[:, 0] == pytest.approx(np.full(len(contour), 0.5), abs=1e-3)
+    assert contour[:, 1].min() == pytest.approx(axes.get_ylim()[0])
+    assert contour[:, 1].max() == pytest.approx(axes.get_ylim()[1])
+
+
+def test_a_boundary_can_be_drawn_of_three_classes_and_of_none_in_sight():
+    blobs = load_data("blobs", n_samples=60)
+    save(plots.decision_boundary(MLP(2, [4], 3, 0).forward, blobs))
+    figure = save(
+        plots.decision_boundary(lambda points: np.tile([0.9, 0.1], (len(points), 1)), load_data())
+    )
+    assert len(figure.axes[0].collections) == 2  # the points alone

@@ -1,0 +1,478 @@
+"""Parts II and III: train the MLP by gradient descent - full batch, mini-batch or stochastic.
+
+`load_data` makes the data set, `train` is the training loop, `main` the command line:
+
+    python train_mlp_numpy.py --batch_size 16
+
+The layers are in modules.py and the network in mlp_numpy.py. Figures are drawn by plots.py, which
+is imported only when one is asked for, as scikit-learn is only when data are.
+"""
+
+import argparse
+import csv
+import sys
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+from common import (
+    ArgumentParser,
+    add_output_flags,
+    as_rng,
+    check_positive,
+    check_whole,
+    finish_figures,
+    open_whole,
+    prepare_output,
+    real_number,
+    run,
+    seed_number,
+    whole_number,
+)
+from mlp_numpy import MLP
+from modules import CrossEntropy, check_one_hot
+
+DATASETS = ("moons", "circles", "blobs", "digits")
+METRICS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+
+
+class Data(NamedTuple):
+    """A data set, split for training and testing: rows of features and their one-hot targets."""
+
+    x_train: np.ndarray  # (N, n_features)
+    y_train: np.ndarray  # (N, n_classes)
+    x_test: np.ndarray  # (M, n_features)
+    y_test: np.ndarray  # (M, n_classes)
+
+
+def load_data(dataset="moons", n_samples=1000, noise=0.2, test_size=0.2, seed=42):
+    """Make or load one of scikit-learn's data sets and split it.
+
+    Args:
+        dataset: `moons` (two interleaved half circles), `circles` (one inside the other), `blobs`
+            (three Gaussians), each of two features, or `digits` (real images of 8x8 pixels scaled
+            to [0, 1], ten classes).
+        n_samples: how many samples, training and test together; `digits` draws that many of its
+            1797.
+        noise: the standard deviation of the Gaussian noise on every coordinate; `digits` is
+            measured, not made, and takes none.
+        test_size: the fraction of the samples that is kept for testing.
+        seed: an int that fixes the data and the split.
+
+    Returns:
+        Data; the default is the report's data set, 800 rows for training and 200 for testing.
+
+    Raises:
+        ValueError: for an unknown data set or a number out of its range.
+    """
+    if dataset not in DATASETS:
+        raise ValueError(f"dataset must be one of {', '.join(DATASETS)}, got {dataset!r}")
+    check_whole("n_samples", n_samples, least=2)
+    if not (np.isfinite(noise) and noise >= 0):
+        raise ValueError(f"noise must be finite and at least 0, got {noise!r}")
+    if not 0 < test_size < 1:
+        raise ValueError(f"test_size must be a fraction between 0 and 1, got {test_size!r}")
+
+    from sklearn import datasets, utils
+    from sklearn.model_selection import train_test_split
+
+    if dataset == "moons":
+        x, labels = datasets.make_moons(n_samples, noise=noise, random_state=seed)
+    elif dataset == "circles":
+        x, labels = datasets.make_circles(n_samples, noise=noise, factor=0.5, random_state=seed)
+    elif dataset == "blobs":
+        corners = [(0.0, 1.0), (-(0.75**0.5), -0.5), (0.75**0.5, -0.5)]  # on the unit circle
+        x, labels = datasets.make_blobs(
+            n_samples, centers=corners, cluster_std=noise, random_state=seed
+        )
+    else:
+        x, labels = datasets.load_digits(return_X_y=True)
+        if n_samples > len(x):
+            raise ValueError(f"digits has {len(x)} images, got n_samples={n_samples}; ask for less")
+        x, labels = utils.shuffle(x / 16, labels, n_samples=n_samples, random_state=seed)
+    targets = np.eye(10 if dataset == "digits" else 3 if dataset == "blobs" else 2)[labels]
+    x_train, x_test, y_train, y_test = train_test_split(
+        x, targets, test_size=test_size, random_state=seed
+    )
+    return Data(x_train, y_train, x_test, y_test)
+
+
+def accuracy(predictions, targets):
+    """Return the fraction, in [0, 1], of rows whose largest prediction is at the target's 1.
+
+    Args:
+        predictions: probabilities, of shape (N, C).
+        targets: one-hot rows, of shape (N, C).
+
+    Raises:
+        ValueError: when the shapes differ or there are no rows.
+    """
+    predictions, targets = np.asarray(predictions), np.asarray(targets)
+    if predictions.shape != targets.shape or predictions.ndim != 2 or len(predictions) == 0:
+        raise ValueError(
+            "predictions and targets must have the same shape (N, C) with N > 0, "
+            f"got {predictions.shape} and {targets.shape}"
+        )
+    return float(np.mean(predictions.argmax(axis=1) == targets.argmax(axis=1)))
+
+
+def evaluate(model, data):
+    """Return the loss and accuracy of `model` on both parts of `data`, a dict keyed by METRICS."""
+    loss, values = CrossEntropy(), []
+    for x, targets in ((data.x_train, data.y_train), (data.x_test, data.y_test)):
+        predictions = model.forward(x)
+        values += [loss.forward(predictions, targets), accuracy(predictions, targets)]
+    return dict(zip(METRICS, values, strict=True))
+
+
+def train(
+    model,
+    data,
+    *,
+    learning_rate=0.01,
+    max_steps=1500,
+    eval_freq=10,
+    batch_size=None,
+    rng=None,
+    backend="numpy",
+    callback=None,
+):
+    """Train `model` in place by gradient descent.
+
+    A step is an epoch: a pass over the training rows in a new random order, each row exactly once,
+    in batches of `batch_size` and a last one of what remains. Every batch is one update.
+
+    Args:
+        model: an MLP, or whatever has its `forward`, `backward` and `update`.
+        data: a Data, whose rows fit the model's inputs and classes.
+        learning_rate: the factor of the gradient in an update, above 0.
+        max_steps: the number of epochs.
+        eval_freq: the epochs between two entries of the history.
+        batch_size: the rows of a batch; None, or more than there are, means all (full batch).
+        rng: a Generator or RandomState, an int seed, or None, for the order of the rows.
+        backend: "numpy", the layers' own forward and backward.
+        callback: called as callback(step, metrics) at the start, with step 0, and after each
+            epoch; metrics is a dict keyed by METRICS where the history has an entry, else None.
+
+    Returns:
+        The history: a dict of equally long arrays, `step` and the METRICS, with an entry before the
+        first update (step 0), at every `eval_freq`-th epoch, and at the last.
+
+    Raises:
+        ValueError: for data that are not finite, targets that are not one-hot, shapes that do not
+            fit, or an option out of its range.
+        FloatingPointError: when the loss is no longer finite; the message names the epoch.
+    """
+    check_positive("learning_rate", learning_rate)
+    check_whole("max_steps", max_steps)
+    check_whole("eval_freq", eval_freq)
+    if batch_size is not None:
+        check_whole("batch_size", batch_size)
+    if backend != "numpy":
+        raise ValueError(f"backend must be 'numpy', got {backend!r}")
+    data = check_data(data)
+    rng = as_rng(rng)
+    n_rows = len(data.x_train)
+    batch_size = min(batch_size or n_rows, n_rows)
+    loss = CrossEntropy()
+    history = {key: [] for key in ("step", *METRICS)}
+
+    def record(step):
+        metrics = evaluate(model, data)
+        check_finite_loss(metrics["train_loss"] + metrics["test_loss"], step, learning_rate)
+        for key, value in {"step": step, **metrics}.items():
+            history[key].append(value)
+        return metrics
+
+    # A loss that overflows is reported once, by check_finite_loss, not by a warning per operation.
+    with np.errstate(over="ignore", invalid="ignore"):
+        metrics = record(0)
+        if callback:
+            callback(0, metrics)
+        for step in range(1, max_steps + 1):
+            order = rng.permutation(n_rows)
+            x, y = data.x_train.take(order, axis=0), data.y_train.take(order, axis=0)
+            for start in range(0, n_rows, batch_size):
+                batch = slice(start, start + batch_size)
+                predictions = model.forward(x[batch])
+                model.backward(loss.backward(predictions, y[batch]))
+                model.update(learning_rate)
+            # The loss of the last batch is not evaluated, but is NaN when its predictions are.
+            check_finite_loss(predictions.sum(), step, learning_rate)
+            metrics = record(step) if step % eval_freq == 0 or step == max_steps else None
+            if callback:
+                callback(step, metrics)
+    return {key: np.array(values) for key, values in history.items()}
+
+
+def check_data(data):
+    """Return `data` as float arrays, or raise ValueError naming what is wrong with it."""
+    x_train, y_train, x_test, y_test = data
+    data = Data(
+        np.asarray(x_train, dtype=float),
+        check_one_hot("y_train", y_train),
+        np.asarray(x_test, dtype=float),
+        check_one_hot("y_test", y_test),
+    )
+    for part in ("train", "test"):
+        x, targets = getattr(data, f"x_{part}"), getattr(data, f"y_{part}")
+        if x.ndim != 2 or len(x) != len(targets):
+            raise ValueError(
+                f"x_{part} must have shape (N, n_features) with a row for each of the "
+                f"{len(targets)} targets, got {x.shape}"
+            )
+        if not np.isfinite(x).all():
+            row = int(np.argmin(np.isfinite(x).all(axis=1)))
+            raise ValueError(f"x_{part} must be finite, got {x[row]} in row {row}")
+    return data
+
+
+def check_finite_loss(loss, step, learning_rate):
+    """Raise FloatingPointError unless `loss`, measured in epoch `step`, is finite."""
+    if not np.isfinite(loss):
+        raise FloatingPointError(
+            f"the loss is no longer finite at epoch {step}: "
+            f"try a learning rate smaller than {learning_rate:g}"
+        )
+
+
+def hidden_units(text):
+    """Parse `--dnn_hidden_units`: comma-separated whole numbers, or `none` for no hidden layer."""
+    if text == "none":
+        return []
+    try:
+        return [whole_number(1, 100_000)(units) for units in text.split(",")]
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a list of whole numbers from 1 to 100000; "
+            "give the units of each hidden layer, such as 20 or 64,32, or none"
+        ) from None
+
+
+def batch_size_or_full(text):
+    """Parse `--batch_size`: a whole number of rows, or `full` (None)."""
+    if text == "full":
+        return None
+    try:
+        return whole_number(1)(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a batch size; give a whole number of at least 1, such as 16, or full"
+        ) from None
+
+
+def parse_args(argv=None):
+    """Return the parsed command line and the folder to write to, None for `--no_output`."""
+    parser = ArgumentParser(
+        "Train an MLP by full-batch, mini-batch or stochastic gradient descent; draws Figures 2 "
+        "and 3 and the decision boundary."
+    )
+    flag = parser.add_argument
+    flag(
+        "--dnn_hidden_units",
+        metavar="N,N,...",
+        type=hidden_units,
+        default="20",
+        help="units of each hidden layer, or none (default: %(default)s)",
+    )
+    flag(
+        "--learning_rate",
+        metavar="X",
+        type=real_number(above=0),
+        default=0.01,
+        help="step size of gradient descent (default: %(default)s)",
+    )
+    flag(
+        "--max_steps",
+        metavar="N",
+        type=whole_number(1),
+        default=1500,
+        help="epochs, full passes over the training rows (default: %(default)s)",
+    )
+    flag(
+        "--eval_freq",
+        metavar="N",
+        type=whole_number(1),
+        default=10,
+        help="epochs between two entries of the history (default: %(default)s)",
+    )
+    flag(
+        "--batch_size",
+        metavar="N|full",
+        type=batch_size_or_full,
+        default="full",
+        help="rows of a batch: 1 is stochastic gradient descent (default: %(default)s)",
+    )
+    flag(
+        "--seed",
+        metavar="N",
+        type=seed_number,
+        default=42,
+        help="seed of the initial weights and the shuffles (default: %(default)s)",
+    )
+    flag(
+        "--data_seed",
+        metavar="N",
+        type=seed_number,
+        default=42,
+        help="seed of the data set and its split (default: %(default)s)",
+    )
+    flag(
+        "--dataset",
+        choices=DATASETS,
+        default="moons",
+        help="the data set (default: %(default)s, which is the report's)",
+    )
+    flag(
+        "--n_samples",
+        metavar="N",
+        type=whole_number(2),
+        default=1000,
+        help="samples, a fifth of them for testing (default: %(default)s)",
+    )
+    flag(
+        "--noise",
+        metavar="X",
+        type=real_number(least=0),
+        help="standard deviation of the noise on each coordinate (default: 0.2; none for digits)",
+    )
+    add_output_flags(parser)
+    args = parser.parse_args(argv)
+    if args.dataset == "digits":
+        if args.noise is not None:
+            parser.error(f"argument --noise: digits take none, so leave out {args.noise:g}")
+        if args.n_samples > 1797:
+            parser.error(f"argument --n_samples: {args.n_samples} is more than the 1797 of digits")
+    if args.noise is None:
+        args.noise = 0.2
+    return args, prepare_output(parser, args)
+
+
+class Progress:
+    """The callback of the command line: keeps the history, and shows it as it grows.
+
+    A terminal gets a progress bar; a file or a pipe gets plain lines, about twenty in all.
+    """
+
+    def __init__(self, max_steps):
+        self.step = 0
+        self.history = {key: [] for key in ("step", *METRICS)}
+        self.max_steps = max_steps
+        self.lines = 0
+        self.bar = None
+        if sys.stdout.isatty():
+            from tqdm import tqdm
+
+            self.bar = tqdm(total=max_steps, desc="epoch", file=sys.stdout, dynamic_ncols=True)
+
+    def __call__(self, step, metrics):
+        """Take note of an epoch, as `train` reports it."""
+        if self.bar is not None:
+            self.bar.update(step - self.step)
+        self.step = step
+        if metrics is None:
+            return
+        for key, value in {"step": step, **metrics}.items():
+            self.history[key].append(value)
+        state = (
+            f"train loss {metrics['train_loss']:.4f}, "
+            f"test accuracy {100 * metrics['test_accuracy']:.2f} %"
+        )
+        if self.bar is not None:
+            self.bar.set_postfix_str(state, refresh=False)
+        elif 20 * step >= self.lines * self.max_steps:
+            print(f"epoch {step}: {state}", flush=True)
+            self.lines += 1
+
+    def close(self):
+        """Leave the bar as it stands."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+def print_summary(history, seconds, updates):
+    """Print the last entry of the history as a table, and how long it took."""
+    print(f"\n{'':<6}{'loss':>8}{'accuracy':>12}")
+    for part in ("train", "test"):
+        loss, percent = history[f"{part}_loss"][-1], 100 * history[f"{part}_accuracy"][-1]
+        print(f"{part:<6}{loss:8.4f}{percent:10.2f} %")
+    print(f"epoch {history['step'][-1]}, {seconds:.2f} s, {updates / seconds:,.0f} updates/s\n")
+
+
+def save_history(path, history):
+    """Write the history to `path` as CSV, a column for each key, in full precision."""
+    with open_whole(path, newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(history)
+        writer.writerows(zip(*history.values(), strict=True))
+
+
+def draw_figures(data, history, model, title):
+    """Return the figures of a run, a dict of matplotlib Figures by the name of their file."""
+    import plots
+
+    figures = {
+        "figure2_data": plots.data_set(data),
+        "figure3_curves": plots.curves(history, title),
+    }
+    if data.x_train.shape[1] == 2:
+        figures["decision_boundary"] = plots.decision_boundary(model.forward, data)
+    else:
+        print(f"no decision boundary: the data have {data.x_train.shape[1]} features, not 2")
+    return figures
+
+
+def main(argv=None):
+    """Train from the command line; return the exit status."""
+    args, output_dir = parse_args(argv)
+    data = load_data(args.dataset, args.n_samples, args.noise, seed=args.data_seed)
+    n_rows, n_features = data.x_train.shape
+    batch_size = args.batch_size or n_rows
+    if batch_size > n_rows:
+        print(f"batch size {batch_size} exceeds the {n_rows} training rows: using the full batch")
+        batch_size = n_rows
+    rng = as_rng(args.seed)
+    model = MLP(n_features, args.dnn_hidden_units, data.y_train.shape[1], rng)
+
+    status, progress, start = 0, Progress(args.max_steps), time.perf_counter()
+    try:
+        train(
+            model,
+            data,
+            learning_rate=args.learning_rate,
+            max_steps=args.max_steps,
+            eval_freq=args.eval_freq,
+            batch_size=batch_size,
+            rng=rng,
+            callback=progress,
+        )
+    except FloatingPointError as error:
+        status, failure = 1, f"error: {error}"
+    except KeyboardInterrupt:
+        status, failure = 130, f"interrupted after epoch {progress.step} of {args.max_steps}"
+    seconds = time.perf_counter() - start
+    progress.close()
+    if status:
+        print(f"train_mlp_numpy.py: {failure}", file=sys.stderr)
+    history = progress.history
+    if not history["step"]:
+        return status
+    print_summary(history, seconds, updates=progress.step * -(-n_rows // batch_size))
+    if output_dir:
+        save_history(output_dir / "history.csv", history)
+        print(f"wrote {output_dir / 'history.csv'}")
+    if status == 1:  # what is left of a network that diverged is of no use
+        return status
+    if output_dir:
+        model.save(output_dir / "model.npz")
+        print(f"wrote {output_dir / 'model.npz'}")
+    if output_dir or args.show:
+        size = "full batch" if batch_size == n_rows else f"batch size {batch_size}"
+        title = f"{args.dataset}, {size}, learning rate {args.learning_rate:g}"
+        finish_figures(draw_figures(data, history, model, title), output_dir, args.show)
+    return status
+
+
+if __name__ == "__main__":
+    run(main)
