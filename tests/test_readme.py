@@ -1,0 +1,127 @@
+"""The README tells the truth: every figure in it is computed here once more."""
+
+import csv
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gradient_check
+import perceptron
+from benchmarks import numpy_step
+from common import as_rng
+from mlp_numpy import MLP
+from train_mlp_numpy import METRICS, load_data, train
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def rows_of(heading):
+    """Return the cells of the table whose first heading is `heading`, row by row."""
+    table = README[README.index(f"| {heading} |") :].split("\n\n")[0]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()[2:]]
+
+
+def test_the_perceptron_prints_what_the_readme_shows(capsys):
+    perceptron.main(["--repeats", "100", "--no_output"])
+    assert capsys.readouterr().out in README
+
+
+def test_the_python_snippet_prints_what_its_comment_says(capsys):
+    snippet = re.search(r"```python\n(from .*?)```", README, re.S)[1]
+    exec(snippet, {})  # the README's own code
+    assert capsys.readouterr().out.strip() == snippet.strip().rpartition("# ")[2]
+
+
+RESULTS = rows_of("batch size | report: train / test accuracy")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [pytest.param(row, marks=pytest.mark.slow if row[0] == "1" else ()) for row in RESULTS],
+    ids=lambda row: row[0],
+)
+def test_a_run_of_each_batch_size_gives_the_figures_shown(row):
+    rng = as_rng(42)
+    batch_size = None if row[0] == "full" else int(row[0])
+    history = train(MLP(2, [20], 2, rng), load_data(), batch_size=batch_size, rng=rng)
+    train_loss, train_accuracy, test_loss, test_accuracy = (history[key][-1] for key in METRICS)
+    assert row[2:] == [
+        f"{100 * train_accuracy:.2f} %",
+        f"{100 * test_accuracy:.2f} %",
+        f"{train_loss:.4f}",
+        f"{test_loss:.4f}",
+    ]
+
+
+def test_the_results_are_of_the_five_batch_sizes():
+    assert [row[0] for row in RESULTS] == ["full", "256", "64", "16", "1"]
+
+
+def test_the_plateau_at_batch_size_16_is_where_the_readme_says():
+    rng = as_rng(5)
+    assert "`--seed 5`" in README
+    history = train(MLP(2, [20], 2, rng), load_data(), batch_size=16, rng=rng)
+    assert history["train_loss"][-1] == pytest.approx(0.25, abs=0.01)
+    assert history["train_accuracy"][-1] == pytest.approx(0.88, abs=0.01)
+
+
+def test_the_gradient_checks_are_those_of_the_readme(capsys):
+    assert gradient_check.main([]) == 0
+    *ours, total = capsys.readouterr().out.splitlines()
+    shown = README[README.index(ours[0]) :].split("```")[0].splitlines()
+    assert shown[-1] == total
+    for ours_line, shown_line in zip(ours[1:], shown[1:-1], strict=True):
+        (our_name, our_error), (name, error) = (
+            line.rsplit(maxsplit=1) for line in (ours_line, shown_line)
+        )
+        assert name == our_name
+        # The errors are rounding errors, which differ from one machine to another.
+        assert 0.1 < float(error) / float(our_error) < 10
+
+
+def test_figure_3_is_of_the_history_committed_beside_it():
+    with open(ROOT / "figures/history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    rng = as_rng(42)
+    history = train(MLP(2, [20], 2, rng), load_data(), rng=rng)
+    for key, values in history.items():
+        assert np.array([float(row[key]) for row in rows]) == pytest.approx(values, rel=1e-9), key
+
+
+def test_the_benchmark_runs_and_its_table_is_within_the_goals(capsys):
+    numpy_step.main(["--rounds", "1"])  # raises unless both loops do the same work
+    heading, _, *rows = capsys.readouterr().out.splitlines()
+    shown = rows_of(heading.strip("| "))
+    assert [row[0] for row in shown] == [row.split("|")[1].strip() for row in rows]
+    goals = {"1": 0.65, "16": 0.65, "full": 0.85}
+    for batch_size, plain, ours, ratio in shown:
+        assert float(ours) / float(plain) == pytest.approx(float(ratio), abs=0.1)
+        assert float(ratio) <= goals.get(batch_size, 1)
+
+
+def test_the_benchmark_refuses_loops_that_differ(monkeypatch):
+    monkeypatch.setattr(MLP, "update", lambda model, learning_rate: None)
+    with pytest.raises(AssertionError):
+        numpy_step.measure(load_data(n_samples=50), 8, 1, 1)
+
+
+def test_the_map_of_the_files_is_complete():
+    named = {re.match(r"`(.*?)/?`", row[0])[1] for row in rows_of("file | part | what it is")}
+    scripts = {path.name for path in ROOT.glob("*.py")}
+    assert named == scripts | {"tests", "benchmarks", "figures"}
+
+
+def test_every_file_and_module_the_readme_names_exists():
+    for name in re.findall(r"\]\(([\w/.]+)\)", README):
+        assert (ROOT / name).is_file(), name
+    for name in re.findall(r"\.venv/bin/python (\w+\.py)", README):
+        assert (ROOT / name).is_file(), name
+
+
+def test_the_loop_shown_is_the_loop_that_trains():
+    shown = re.search(r"```python\n(for start.*?)```", README, re.S)[1]
+    source = (ROOT / "train_mlp_numpy.py").read_text(encoding="utf-8")
+    assert all(line.strip() in source for line in shown.splitlines())
