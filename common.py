@@ -48,9 +48,10 @@ def open_whole(path, mode="w", **options):
     """Open a file for writing that replaces `path` only once it is complete.
 
     It is written under a scratch name in the same folder. When the block ends, it is flushed to
-    the disk and renamed, which is atomic; when the block fails, `path` stays what it was.
+    the disk and renamed, which is atomic; when the block fails, `path` stays what it was. A
+    symbolic link is followed.
     """
-    path = Path(path)
+    path = Path(path).resolve()
     if path.exists() and not path.is_file():
         raise OSError(f"cannot write {path}: it exists and is not a regular file")
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")

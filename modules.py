@@ -30,7 +30,8 @@ class Linear:
     and x_i reaches it through every out_j, dL/dx_i = sum over j of W_ij dL/dout_j.
 
     Args:
-        in_features, out_features: the lengths of a row before and after.
+        in_features: the length of an input row.
+        out_features: the length of an output row.
         rng: a Generator or RandomState, an int seed, or None, for the initial weights.
 
     Attributes:
@@ -84,8 +85,8 @@ class ReLU:
 
     def forward(self, x):
         """Return max(0, x), of the shape of x."""
-        self.x = x
-        return np.maximum(x, 0.0)
+        self.x = np.asarray(x, dtype=float)
+        return np.maximum(self.x, 0.0)
 
     def backward(self, dout):
         """Return dL/dx = dout * (x > 0), of the shape of x."""
@@ -170,11 +171,11 @@ class CrossEntropy:
         """
         if predictions is None:
             predictions, targets = self.predictions, self.targets
-            if predictions is None:
-                raise RuntimeError(
-                    "CrossEntropy.backward needs what forward keeps: "
-                    "call forward(predictions, targets) first, or pass both here"
-                )
+        if predictions is None or targets is None:
+            raise RuntimeError(
+                "CrossEntropy.backward needs what forward keeps: "
+                "call forward(predictions, targets) first, or pass both here"
+            )
         dlogits = predictions - targets
         dlogits /= len(predictions)
         return dlogits

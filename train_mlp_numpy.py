@@ -91,7 +91,8 @@ def load_data(dataset="moons", n_samples=1000, noise=0.2, test_size=0.2, seed=42
         if n_samples > len(x):
             raise ValueError(f"digits has {len(x)} images, got n_samples={n_samples}; ask for less")
         x, labels = utils.shuffle(x / 16, labels, n_samples=n_samples, random_state=seed)
-    targets = np.eye(10 if dataset == "digits" else 3 if dataset == "blobs" else 2)[labels]
+    n_classes = {"blobs": 3, "digits": 10}.get(dataset, 2)
+    targets = np.eye(n_classes)[labels]
     x_train, x_test, y_train, y_test = train_test_split(
         x, targets, test_size=test_size, random_state=seed
     )
@@ -162,7 +163,8 @@ def train(
     Raises:
         ValueError: for data that are not finite, targets that are not one-hot, shapes that do not
             fit, or an option out of its range.
-        FloatingPointError: when the loss is no longer finite; the message names the epoch.
+        FloatingPointError: when the loss is no longer finite; the message names the epoch. Whoever
+            wants the history up to then, or up to a Ctrl-C, keeps what the callback is told.
     """
     check_positive("learning_rate", learning_rate)
     check_whole("max_steps", max_steps)

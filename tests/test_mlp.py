@@ -105,6 +105,13 @@ def test_a_failed_save_leaves_the_old_file_whole(tmp_path, model, monkeypatch):
     assert [file.name for file in tmp_path.iterdir()] == ["model.npz"]
 
 
+def test_saving_follows_a_link(tmp_path, model):
+    (tmp_path / "link").symlink_to(tmp_path / "model.npz")
+    model.save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    MLP.load(tmp_path / "model.npz")
+
+
 def test_saving_replaces_no_folder_or_device(tmp_path, model):
     with pytest.raises(OSError, match="not a regular file"):
         model.save(tmp_path)
