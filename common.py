@@ -7,6 +7,8 @@ strict numbers, errors in one line, exit statuses as a shell user expects them. 
 import argparse
 import contextlib
 import difflib
+import errno
+import io
 import math
 import numbers
 import os
@@ -28,6 +30,10 @@ def as_rng(rng):
     """
     if isinstance(rng, np.random.Generator | np.random.RandomState):
         return rng
+    if rng is not None and not isinstance(rng, numbers.Integral):
+        raise ValueError(
+            f"rng must be a np.random.Generator or RandomState, an int seed or None, got {rng!r}"
+        )
     return np.random.RandomState(rng)
 
 
@@ -91,35 +97,34 @@ class ArgumentParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
 
 
-def whole_number(least, most=2**31 - 1):
+def whole_number(least, most=None):
     """Return an argparse type: a whole number from `least` to `most`, in plain digits."""
+    bound = f"of at least {least}" if most is None else f"from {least} to {most}"
 
     def parse(text):
-        if re.fullmatch(r"[+-]?[0-9]{1,30}", text) and least <= int(text) <= most:
-            return int(text)
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a whole number from {least} to {most}; give one, such as {least + 1}"
-        )
+        if re.fullmatch(r"[+-]?[0-9]{1,30}", text):
+            number = int(text)
+            if least <= number and (most is None or number <= most):
+                return number
+        raise argparse.ArgumentTypeError(f"{text!r} will not do; give a whole number {bound}")
 
     return parse
 
 
-def real_number(least=0.0, above=None):
-    """Return an argparse type: a finite number of at least `least` or, if given, above `above`."""
-    bound = f"of at least {least:g}" if above is None else f"above {above:g}"
+def real_number(bound, is_within):
+    """Return an argparse type: a finite number for which `is_within`; `bound` says it in words."""
 
     def parse(text):
         if re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", text, re.I):
             number = float(text)
-            if math.isfinite(number) and (number >= least if above is None else number > above):
+            if math.isfinite(number) and is_within(number):
                 return number
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a finite number {bound}; give one, such as 0.01"
-        )
+        raise argparse.ArgumentTypeError(f"{text!r} will not do; give a finite number {bound}")
 
     return parse
 
 
+positive_number = real_number("above 0, such as 0.01", lambda number: number > 0)
 seed_number = whole_number(0, 2**32 - 1)  # what both of NumPy's generators accept
 
 
@@ -135,29 +140,42 @@ def add_output_flags(parser):
     parser.add_argument("--show", action="store_true", help="also open the figures in windows")
 
 
-def prepare_output(parser, args):
-    """Return the folder to write to, or None for `--no_output`.
+def can_show():
+    """Return whether matplotlib can open windows here."""
+    try:
+        import matplotlib.pyplot as plt
+        from matplotlib.backends import BackendFilter, backend_registry
+
+        plt.switch_backend(plt.get_backend())  # fails without a display or a window library
+    except (ImportError, ValueError):  # a ValueError is of a backend that does not exist
+        return False
+    return plt.get_backend().lower() in backend_registry.list_builtin(BackendFilter.INTERACTIVE)
+
+
+def prepare_output(parser, args, names):
+    """Return the folder for the files called `names`, or None for `--no_output`.
 
     Everything that could spoil the end of a long run is tried here, at its start: the folder is
     made and written to, and `--show` must find a display. What fails is a usage error.
     """
-    if args.show:
-        import plots
-
-        if not plots.can_show():
-            parser.error("argument --show: no display for windows here; leave --show out")
+    if not args.show:
+        os.environ["MPLBACKEND"] = "agg"  # files need no display, nor what a notebook sets here
+    elif not can_show():
+        parser.error("argument --show: no display for windows here; leave --show out")
     if args.no_output:
         return None
     folder = Path(args.output_dir)
     try:
         if not args.output_dir:
-            raise FileNotFoundError(2, "the name is empty")
+            raise FileNotFoundError(errno.ENOENT, "the name is empty")
         folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            if (folder / name).is_dir():
+                raise IsADirectoryError(errno.EISDIR, f"{name} in it is a folder")
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        is_file = folder.exists() and not folder.is_dir()
-        reason = "it is a file" if is_file else error.strerror
+        reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
         parser.error(
             f"argument --output_dir: cannot write to {args.output_dir!r} ({reason}); "
             "name a folder that can be written, or pass --no_output"
@@ -165,26 +183,52 @@ def prepare_output(parser, args):
     return folder
 
 
-def finish_figures(figures, folder, show):
-    """Write figures, a dict by name, into `folder` unless it is None; open windows if `show`."""
-    if folder:
-        for name, figure in figures.items():
-            path = folder / f"{name}.png"
-            with open_whole(path, "wb") as file:
-                figure.savefig(file, format="png")
-            print(f"wrote {path}")
-    if show:
-        import plots
+def save_figure(figure, path):
+    """Write a matplotlib Figure to `path` as PNG, whole or not at all."""
+    with open_whole(path, "wb") as file:
+        figure.savefig(file, format="png", dpi=150)
 
-        plots.show(figures.values())
+
+def write_files(folder, writers, names):
+    """Write files into `folder`; print the path of each. One that fails does not cost the others.
+
+    Args:
+        folder: a Path.
+        writers: functions that write to the path they are given, a dict by file name.
+        names: all the names the script ever writes; one that is there but not among the writers
+            is said to be from an earlier run.
+
+    Returns:
+        Whether all could be written.
+    """
+    failed = False
+    for name, write in writers.items():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)  # it may have been removed by now
+            write(folder / name)
+        except (OSError, ValueError) as error:
+            failed = True
+            reason = getattr(error, "strerror", None) or error
+            print(f"cannot write {folder / name}: {reason}", file=sys.stderr)
+        else:
+            print(f"wrote {folder / name}")
+    for name in names:
+        if name not in writers and (folder / name).exists():
+            print(f"from an earlier run: {folder / name}")
+    return not failed
 
 
 def run(main):
     """Run a script's `main` and exit with its status.
 
     130 after Ctrl-C, 141 when the reader of a pipe has gone (`| head -1`), 1 with one line on
-    stderr when a file or the memory fails.
+    stderr when numbers overflow or a file or the memory fails.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller, as by `>&-`
+            setattr(sys, name, io.StringIO())
+        else:  # any path can be printed, whatever the encoding
+            getattr(sys, name).reconfigure(errors="backslashreplace")
     try:
         status = main()
         sys.stdout.flush()
@@ -195,7 +239,7 @@ def run(main):
         # Python flushes stdout once more at exit, which must not fail a second time.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 141
-    except (OSError, MemoryError) as error:
+    except (FloatingPointError, OSError, MemoryError) as error:
         print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
         status = 1
     sys.exit(status)

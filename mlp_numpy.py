@@ -4,6 +4,7 @@ It predicts, passes gradients back, takes a step of gradient descent, and goes t
 It knows nothing of data, batches or epochs; train_mlp_numpy.py does.
 """
 
+import zipfile
 from itertools import pairwise
 
 import numpy as np
@@ -27,7 +28,10 @@ class MLP:
     """
 
     def __init__(self, n_inputs, n_hidden, n_classes, rng=None):
-        n_hidden = list(n_hidden)
+        try:
+            n_hidden = list(n_hidden)
+        except TypeError:
+            raise ValueError(f"n_hidden must be a list such as [20], got {n_hidden!r}") from None
         check_whole("n_inputs", n_inputs)
         for units in n_hidden:
             check_whole("every entry of n_hidden", units)
@@ -74,8 +78,13 @@ class MLP:
 
         Raises:
             OSError: when the file cannot be written.
+            ValueError: when a parameter is not finite, as in a network that diverged.
         """
-        arrays = {name: layer.params[key] for name, layer, key in self._named_params()}
+        arrays = {}
+        for name, layer, key in self._named_params():
+            arrays[name] = np.asarray(layer.params[key], dtype=float)
+            if not np.isfinite(arrays[name]).all():
+                raise ValueError(f"cannot save {path}: {name} is not finite; the network diverged")
         with open_whole(path, "wb") as file:
             np.savez(file, **arrays)
 
@@ -88,28 +97,38 @@ class MLP:
             ValueError: when it is not a network that `save` wrote; names the file and the reason.
         """
         try:
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-                arrays = dict(archive)
+            with open(path, "rb") as file:
+                if not zipfile.is_zipfile(file):
+                    raise ValueError("it is not an .npz archive")
+                file.seek(0)
+                with np.load(file, allow_pickle=False) as archive:
+                    arrays = dict(archive)
+            return cls._of_arrays(arrays)
         except OSError:
             raise
         except Exception as error:  # a broken archive fails in more ways than one can list
             raise ValueError(f"{path} is not a saved MLP: {error}") from error
+
+    @classmethod
+    def _of_arrays(cls, arrays):
+        """Return the network with these parameters, named as in a file, or raise ValueError."""
         weights = [arrays.get(f"weight_{i}") for i in range(len(arrays) // 2)]
         if not weights or any(weight is None or weight.ndim != 2 for weight in weights):
             raise ValueError(
-                f"{path} is not a saved MLP: it holds {sorted(arrays)}, "
-                "where matrices weight_0, weight_1, ... each with a bias are expected"
+                f"it holds {sorted(arrays)}, where matrices weight_0, weight_1, ... are expected"
             )
         n_inputs, *n_hidden = (weight.shape[0] for weight in weights)
         model = cls(n_inputs, n_hidden, n_classes=weights[-1].shape[1])
         for name, layer, key in model._named_params():
-            array, shape = arrays.get(name), layer.params[key].shape
+            array, shape = arrays.pop(name, None), layer.params[key].shape
             if array is None or array.shape != shape or array.dtype != float:
                 found = "missing" if array is None else f"{array.dtype} of shape {array.shape}"
-                raise ValueError(f"{path}: {name} must be float64 of shape {shape}, is {found}")
+                raise ValueError(f"{name} must be float64 of shape {shape}, but is {found}")
             if not np.isfinite(array).all():
-                raise ValueError(f"{path}: {name} has entries that are not finite")
+                raise ValueError(f"{name} is not finite")
             layer.params[key] = array
+        if arrays:
+            raise ValueError(f"it also holds {sorted(arrays)}")
         return model
 
     def _named_params(self):

@@ -13,13 +13,15 @@ from common import as_rng, check_whole
 
 
 def check_dout(layer, output_shape, dout):
-    """Raise unless `layer` has been through `forward` and `dout` has the shape of its output."""
+    """Return `dout` as an array, or raise: it must have the shape of the last forward's output."""
     if output_shape is None:
         raise RuntimeError(f"{layer}.backward needs what forward keeps: call forward(x) first")
+    dout = np.asarray(dout, dtype=float)
     if dout.shape != output_shape:
         raise ValueError(
             f"{layer}.backward: dout must have the output's shape {output_shape}, got {dout.shape}"
         )
+    return dout
 
 
 class Linear:
@@ -68,7 +70,7 @@ class Linear:
         the first layer of a network that could use it.
         """
         x, weight = self.x, self.params["weight"]
-        check_dout("Linear", None if x is None else (x.shape[0], weight.shape[1]), dout)
+        dout = check_dout("Linear", None if x is None else (x.shape[0], weight.shape[1]), dout)
         self.grads["weight"] = x.T.dot(dout)
         self.grads["bias"] = dout.sum(axis=0)
         return dout.dot(weight.T) if input_gradient else None
@@ -90,7 +92,7 @@ class ReLU:
 
     def backward(self, dout):
         """Return dL/dx = dout * (x > 0), of the shape of x."""
-        check_dout("ReLU", None if self.x is None else self.x.shape, dout)
+        dout = check_dout("ReLU", None if self.x is None else self.x.shape, dout)
         return dout * (self.x > 0.0)
 
 
@@ -110,6 +112,8 @@ class SoftMax:
         """Return the probabilities, of shape (N, C), for logits of shape (N, C)."""
         # Column by column in memory, a maximum or sum over the few classes takes few long passes.
         out = np.array(x, dtype=float, order="F")
+        if out.ndim != 2:
+            raise ValueError(f"SoftMax.forward: x must have shape (N, C), got {out.shape}")
         out -= out.max(axis=1, keepdims=True)
         np.exp(out, out=out)
         out = np.divide(out, out.sum(axis=1, keepdims=True), order="C")
@@ -122,7 +126,7 @@ class SoftMax:
         This is the true derivative. A network whose gradient comes from `CrossEntropy.backward`
         must not call it, since that gradient has passed the softmax already.
         """
-        check_dout("SoftMax", None if self.out is None else self.out.shape, dout)
+        dout = check_dout("SoftMax", None if self.out is None else self.out.shape, dout)
         return self.out * (dout - (dout * self.out).sum(axis=1, keepdims=True))
 
 
@@ -176,8 +180,8 @@ class CrossEntropy:
                 "CrossEntropy.backward needs what forward keeps: "
                 "call forward(predictions, targets) first, or pass both here"
             )
-        dlogits = predictions - targets
-        dlogits /= len(predictions)
+        dlogits = np.subtract(predictions, targets)
+        dlogits /= len(dlogits)
         return dlogits
 
 

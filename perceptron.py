@@ -7,6 +7,7 @@ no layers here and no backpropagation (see modules.py).
 """
 
 import math
+from functools import partial
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -18,15 +19,17 @@ from common import (
     as_rng,
     check_positive,
     check_whole,
-    finish_figures,
+    positive_number,
     prepare_output,
-    real_number,
     run,
+    save_figure,
     seed_number,
     whole_number,
+    write_files,
 )
 
 POINTS_PER_CLASS = 100
+FIGURE_1 = "figure1_perceptron.png"
 N_TRAIN = 160  # of the 2 x 100 points; the other 40 are for testing
 
 
@@ -144,7 +147,8 @@ class Perceptron:
 
         The loss is L(w, b) = -sum over misclassified i of y_i (w.x_i + b). Each epoch predicts all
         points, averages the gradient over the misclassified ones alone and takes one step;
-        training ends at the first epoch, counted from 0, that finds none.
+        training ends at the first epoch, counted from 0, that finds none. It goes on from the
+        weights as they are: called again, it continues.
 
         Args:
             x: the points, of shape (N, n_inputs).
@@ -157,6 +161,7 @@ class Perceptron:
 
         Raises:
             ValueError: for wrong shapes, points that are not finite, labels other than +1 and -1.
+            FloatingPointError: when w.x + b overflows; the message names the epoch.
         """
         x = self._with_ones(x)
         labels = np.asarray(labels)
@@ -168,8 +173,8 @@ class Perceptron:
             other = labels[~np.isin(labels, (1, -1))][0]
             raise ValueError(f"labels must be +1 or -1, got {other}; map your classes to these")
         history = {"misclassified": [], "loss": [], "converged_epoch": None}
+        scores = x @ self.weights
         for epoch in range(self.max_epochs):
-            scores = x @ self.weights
             wrong = np.where(scores >= 0, 1, -1) != labels
             n_wrong = int(wrong.sum())
             history["misclassified"].append(n_wrong)
@@ -179,7 +184,14 @@ class Perceptron:
                 break
             # The bias is the weight of the column of ones: both gradients are -sum y_i x_i.
             gradient = -(labels[wrong] @ x[wrong]) / n_wrong
-            self.weights = self.weights - self.learning_rate * gradient
+            with np.errstate(over="ignore", invalid="ignore"):
+                self.weights = self.weights - self.learning_rate * gradient
+                scores = x @ self.weights
+            if not np.isfinite(scores).all():
+                raise FloatingPointError(
+                    f"w.x + b is no longer finite after epoch {epoch}: "
+                    f"try a learning rate smaller than {self.learning_rate:g}"
+                )
         history["misclassified"] = np.array(history["misclassified"])
         history["loss"] = np.array(history["loss"])
         return history
@@ -251,7 +263,7 @@ def main(argv=None):
     parser.add_argument(
         "--learning_rate",
         metavar="X",
-        type=real_number(above=0),
+        type=positive_number,
         default=0.01,
         help="step size of gradient descent (default: %(default)s)",
     )
@@ -278,8 +290,11 @@ def main(argv=None):
     add_output_flags(parser)
     args = parser.parse_args(argv)
     if args.repeats and args.seed + args.repeats > 2**32:
-        parser.error(f"argument --repeats: {args.repeats} seeds from {args.seed} pass 2^32 - 1")
-    output_dir = prepare_output(parser, args)
+        parser.error(
+            f"argument --repeats: {args.repeats} seeds from {args.seed} on pass the last, "
+            "4294967295; give a smaller --seed"
+        )
+    output_dir = prepare_output(parser, args, [FIGURE_1])
 
     results = run_cases(args.seed, args.max_epochs, args.learning_rate)
     repeats = None
@@ -288,12 +303,17 @@ def main(argv=None):
         runs = [run_cases(seed, args.max_epochs, args.learning_rate) for seed in seeds]
         repeats = np.array([[result.test_accuracy for result in run] for run in runs])
     print_table(results, args.max_epochs, repeats)
+    written = True
     if output_dir or args.show:
         import plots
 
-        figures = {"figure1_perceptron": plots.perceptron_cases(results)}
-        finish_figures(figures, output_dir, args.show)
-    return 0
+        figure = plots.perceptron_cases(results)
+        if output_dir:
+            writers = {FIGURE_1: partial(save_figure, figure)}
+            written = write_files(output_dir, writers, [FIGURE_1])
+        if args.show:
+            plots.show({FIGURE_1: figure})
+    return 0 if written else 1
 
 
 if __name__ == "__main__":

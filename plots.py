@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 CLASS_COLORS = ("#0072B2", "#D55E00", "#009E73")
 LINE_COLORS = {"train": "#0072B2", "test": "#D55E00"}
@@ -19,7 +20,7 @@ SHADE = 0.6  # how much of its colour a region takes where its class is certain
 
 def _new_figure(width, height, n_rows=1, n_columns=1):
     """Return a Figure of width x height inches and its axes."""
-    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(n_rows, n_columns)
 
 
@@ -31,7 +32,7 @@ def _scatter(axes, points, classes, part):
     axes.scatter(
         points[:, 0],
         points[:, 1],
-        s=22 if part == "train" else 30,
+        s=(22 if part == "train" else 30) * min(1, 1500 / len(points)),
         c=[CLASS_COLORS[k] for k in classes],
         marker=MARKERS[part],
         label=part,
@@ -84,23 +85,31 @@ def perceptron_cases(results):
 
 
 def _draw_boundary(axes, weights):
-    """Draw the line w.x + b = 0 across the whole panel, if there is one: w must not be zero."""
-    *normal, bias = weights
-    normal = np.array(normal)
-    if not normal.any():
-        return
-    foot = -bias * normal / (normal @ normal)  # the point of the line nearest to the origin
-    along = np.array([-normal[1], normal[0]]) / np.hypot(*normal)
-    axes.axline(foot, foot + along, color="black", label="decision boundary")
+    """Draw the line w.x + b = 0 across the whole panel; where there is none, say so."""
+    *normal, bias = np.array(weights) / (np.abs(weights[:2]).max() or 1)
+    length = np.hypot(*normal)
+    missing = "no boundary: w = 0"
+    if length > 0:
+        normal /= length
+        foot = -bias / length * normal  # the point of the line nearest to the origin
+        along = np.array([-normal[1], normal[0]])
+        axes.axline(foot, foot + along, color="black")
+        missing = "the boundary lies outside"
+        corners = np.array([(x, y) for x in axes.get_xlim() for y in axes.get_ylim()])
+        scores = (corners - foot) @ normal
+        if scores.min() <= 0 <= scores.max():
+            return
+    box = {"facecolor": "white", "edgecolor": "black"}
+    axes.text(0.5, 0.05, missing, transform=axes.transAxes, ha="center", bbox=box)
 
 
-def data_set(data):
+def data_set(data, title=None):
     """Figure 2: a train_mlp_numpy.Data; points in the plane, or some of the images of digits."""
     if data.x_train.shape[1] != 2:
-        return _digits(data)
+        return _digits(data, title)
     figure, axes = _new_figure(6.2, 5)
     _scatter_data(figure, axes, data)
-    axes.set_title(f"{len(data.x_train)} training and {len(data.x_test)} test points")
+    axes.set_title(title)
     return figure
 
 
@@ -115,7 +124,7 @@ def _scatter_data(figure, axes, data):
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
 
 
-def _digits(data, n_columns=10):
+def _digits(data, title, n_columns=10):
     """Draw two rows of training images and two of test images, with their labels."""
     figure, panels = _new_figure(9, 4.4, 4, n_columns)
     for axes in panels.flat:
@@ -125,7 +134,7 @@ def _digits(data, n_columns=10):
         for axes, image, target in zip(rows.flat, images, targets, strict=False):
             axes.imshow(image.reshape(8, 8), cmap="gray_r", vmin=0, vmax=1)
             axes.set_title(f"{part}: {target.argmax()}", fontsize="small")
-    figure.suptitle(f"digits: {len(data.x_train)} training and {len(data.x_test)} test images")
+    figure.suptitle(title)
     return figure
 
 
@@ -136,8 +145,11 @@ def curves(history, title=None):
     for axes, (metric, scale) in zip(panels, scales.items(), strict=True):
         for part, style in (("train", "-"), ("test", "--")):
             values = scale * np.asarray(history[f"{part}_{metric}"])
-            axes.plot(history["step"], values, style, color=LINE_COLORS[part], label=part)
+            marker = "o" if len(values) == 1 else None  # a line of one point cannot be seen
+            color = LINE_COLORS[part]
+            axes.plot(history["step"], values, style, marker=marker, color=color, label=part)
         axes.set(xlabel="epoch", title=metric.capitalize())
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
     panels[0].set_ylabel("cross-entropy (nats)")
@@ -146,7 +158,7 @@ def curves(history, title=None):
     return figure
 
 
-def decision_boundary(predict, data, resolution=300):
+def decision_boundary(predict, data, title=None, resolution=300):
     """Draw the regions that a classifier makes of the plane, and the points of a Data.
 
     The colour of a place is that of its most probable class, the deeper the more probable; white
@@ -155,6 +167,7 @@ def decision_boundary(predict, data, resolution=300):
     Args:
         predict: a function from points, of shape (N, 2), to probabilities, of shape (N, C).
         data: a train_mlp_numpy.Data of two features.
+        title: what to write above.
         resolution: the points along each side of the grid on which `predict` is evaluated.
     """
     figure, axes = _new_figure(7, 5.2)
@@ -179,23 +192,16 @@ def decision_boundary(predict, data, resolution=300):
         cmap = LinearSegmentedColormap.from_list("classes", [shades[0], "white", shades[1]])
         scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 1), cmap)
         figure.colorbar(scale, ax=axes, label="predicted probability of class 1")
-    axes.set_title("Decision boundary and predicted probability")
+    elif n_classes > 2:
+        axes.set_xlabel("$x_1$\nthe deeper the colour, the more probable its class")
+    axes.set_title(title)
     return figure
 
 
-def can_show():
-    """Return whether `show` can open windows: whether matplotlib finds an interactive backend."""
-    from matplotlib.backends import BackendFilter, backend_registry
-
-    return matplotlib.get_backend().lower() in backend_registry.list_builtin(
-        BackendFilter.INTERACTIVE
-    )
-
-
 def show(figures):
-    """Open the figures in windows and wait until they are closed."""
+    """Open the figures, a dict by name, in windows and wait until they are closed."""
     import matplotlib.pyplot as plt
 
-    for figure in figures:
-        plt.figure(figure)
+    for name, figure in figures.items():
+        plt.figure(figure).canvas.manager.set_window_title(name)
     plt.show()

@@ -10,8 +10,11 @@ is imported only when one is asked for, as scikit-learn is only when data are.
 
 import argparse
 import csv
+import math
 import sys
 import time
+from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -22,18 +25,27 @@ from common import (
     as_rng,
     check_positive,
     check_whole,
-    finish_figures,
     open_whole,
+    positive_number,
     prepare_output,
     real_number,
     run,
+    save_figure,
     seed_number,
     whole_number,
+    write_files,
 )
 from mlp_numpy import MLP
 from modules import CrossEntropy, check_one_hot
 
 DATASETS = ("moons", "circles", "blobs", "digits")
+FILES = (
+    "history.csv",
+    "model.npz",
+    "figure2_data.png",
+    "figure3_curves.png",
+    "decision_boundary.png",
+)
 METRICS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
 
@@ -69,8 +81,8 @@ def load_data(dataset="moons", n_samples=1000, noise=0.2, test_size=0.2, seed=42
     if dataset not in DATASETS:
         raise ValueError(f"dataset must be one of {', '.join(DATASETS)}, got {dataset!r}")
     check_whole("n_samples", n_samples, least=2)
-    if not (np.isfinite(noise) and noise >= 0):
-        raise ValueError(f"noise must be finite and at least 0, got {noise!r}")
+    if not 0 <= noise <= 1e100:  # more would overflow on the way
+        raise ValueError(f"noise must be at least 0 and at most 1e100, got {noise!r}")
     if not 0 < test_size < 1:
         raise ValueError(f"test_size must be a fraction between 0 and 1, got {test_size!r}")
 
@@ -107,23 +119,30 @@ def accuracy(predictions, targets):
         targets: one-hot rows, of shape (N, C).
 
     Raises:
-        ValueError: when the shapes differ or there are no rows.
+        ValueError: when the shapes differ, there are no rows, a prediction is not finite, or
+            targets are not one-hot.
     """
-    predictions, targets = np.asarray(predictions), np.asarray(targets)
-    if predictions.shape != targets.shape or predictions.ndim != 2 or len(predictions) == 0:
+    predictions, targets = np.asarray(predictions, dtype=float), check_one_hot("targets", targets)
+    if predictions.shape != targets.shape:
         raise ValueError(
-            "predictions and targets must have the same shape (N, C) with N > 0, "
+            "predictions and targets must have the same shape (N, C), "
             f"got {predictions.shape} and {targets.shape}"
         )
+    if not np.isfinite(predictions).all():
+        raise ValueError("predictions must be finite, got NaN or infinity")
     return float(np.mean(predictions.argmax(axis=1) == targets.argmax(axis=1)))
 
 
 def evaluate(model, data):
-    """Return the loss and accuracy of `model` on both parts of `data`, a dict keyed by METRICS."""
-    loss, values = CrossEntropy(), []
+    """Return the loss and accuracy of `model` on both parts of `data`, a dict keyed by METRICS.
+
+    A loss that is not finite comes with an accuracy of NaN: such predictions have no largest.
+    """
+    cross_entropy, values = CrossEntropy(), []
     for x, targets in ((data.x_train, data.y_train), (data.x_test, data.y_test)):
         predictions = model.forward(x)
-        values += [loss.forward(predictions, targets), accuracy(predictions, targets)]
+        loss = cross_entropy.forward(predictions, targets)
+        values += [loss, accuracy(predictions, targets) if np.isfinite(loss) else np.nan]
     return dict(zip(METRICS, values, strict=True))
 
 
@@ -182,12 +201,12 @@ def train(
 
     def record(step):
         metrics = evaluate(model, data)
-        check_finite_loss(metrics["train_loss"] + metrics["test_loss"], step, learning_rate)
+        check_finite(metrics["train_loss"] + metrics["test_loss"], step, learning_rate)
         for key, value in {"step": step, **metrics}.items():
             history[key].append(value)
         return metrics
 
-    # A loss that overflows is reported once, by check_finite_loss, not by a warning per operation.
+    # An overflow is reported once, by check_finite, not by a warning for each operation.
     with np.errstate(over="ignore", invalid="ignore"):
         metrics = record(0)
         if callback:
@@ -201,7 +220,7 @@ def train(
                 model.backward(loss.backward(predictions, y[batch]))
                 model.update(learning_rate)
             # The loss of the last batch is not evaluated, but is NaN when its predictions are.
-            check_finite_loss(predictions.sum(), step, learning_rate)
+            check_finite(predictions.sum(), step, learning_rate)
             metrics = record(step) if step % eval_freq == 0 or step == max_steps else None
             if callback:
                 callback(step, metrics)
@@ -230,26 +249,27 @@ def check_data(data):
     return data
 
 
-def check_finite_loss(loss, step, learning_rate):
+def check_finite(loss, step, learning_rate):
     """Raise FloatingPointError unless `loss`, measured in epoch `step`, is finite."""
     if not np.isfinite(loss):
-        raise FloatingPointError(
-            f"the loss is no longer finite at epoch {step}: "
-            f"try a learning rate smaller than {learning_rate:g}"
-        )
+        remedy = f"try a learning rate smaller than {learning_rate:g}"
+        if step == 0:
+            remedy = "the weights or the data are too large; take a new network or scale the data"
+        raise FloatingPointError(f"the loss is no longer finite at epoch {step}: {remedy}")
 
 
 def hidden_units(text):
     """Parse `--dnn_hidden_units`: comma-separated whole numbers, or `none` for no hidden layer."""
-    if text == "none":
-        return []
     try:
-        return [whole_number(1, 100_000)(units) for units in text.split(",")]
+        units = [] if text == "none" else [whole_number(1, 10_000)(n) for n in text.split(",")]
     except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a list of whole numbers from 1 to 100000; "
-            "give the units of each hidden layer, such as 20 or 64,32, or none"
+            f"{text!r} will not do; give the units of each hidden layer, from 1 to 10000, "
+            "such as 20 or 64,32, or none"
         ) from None
+    if sum(a * b for a, b in pairwise(units)) > 100_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is over 100 million weights; give fewer units")
+    return units
 
 
 def batch_size_or_full(text):
@@ -258,10 +278,8 @@ def batch_size_or_full(text):
         return None
     try:
         return whole_number(1)(text)
-    except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a batch size; give a whole number of at least 1, such as 16, or full"
-        ) from None
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, such as 16, or full") from None
 
 
 def parse_args(argv=None):
@@ -281,7 +299,7 @@ def parse_args(argv=None):
     flag(
         "--learning_rate",
         metavar="X",
-        type=real_number(above=0),
+        type=positive_number,
         default=0.01,
         help="step size of gradient descent (default: %(default)s)",
     )
@@ -329,14 +347,14 @@ def parse_args(argv=None):
     flag(
         "--n_samples",
         metavar="N",
-        type=whole_number(2),
+        type=whole_number(2, 1_000_000),
         default=1000,
         help="samples, a fifth of them for testing (default: %(default)s)",
     )
     flag(
         "--noise",
         metavar="X",
-        type=real_number(least=0),
+        type=real_number("from 0 to 1e100, such as 0.2", lambda noise: 0 <= noise <= 1e100),
         help="standard deviation of the noise on each coordinate (default: 0.2; none for digits)",
     )
     add_output_flags(parser)
@@ -345,10 +363,13 @@ def parse_args(argv=None):
         if args.noise is not None:
             parser.error(f"argument --noise: digits take none, so leave out {args.noise:g}")
         if args.n_samples > 1797:
-            parser.error(f"argument --n_samples: {args.n_samples} is more than the 1797 of digits")
+            parser.error(
+                f"argument --n_samples: {args.n_samples} is more than digits has; "
+                "give a whole number from 2 to 1797"
+            )
     if args.noise is None:
         args.noise = 0.2
-    return args, prepare_output(parser, args)
+    return args, prepare_output(parser, args, FILES)
 
 
 class Progress:
@@ -357,24 +378,28 @@ class Progress:
     A terminal gets a progress bar; a file or a pipe gets plain lines, about twenty in all.
     """
 
-    def __init__(self, max_steps):
+    def __init__(self, max_steps, eval_freq):
         self.step = 0
         self.history = {key: [] for key in ("step", *METRICS)}
         self.max_steps = max_steps
-        self.lines = 0
+        self.line_freq = eval_freq * math.ceil(max_steps / (20 * eval_freq))
         self.bar = None
         if sys.stdout.isatty():
             from tqdm import tqdm
 
-            self.bar = tqdm(total=max_steps, desc="epoch", file=sys.stdout, dynamic_ncols=True)
+            layout = "epoch {n_fmt}/{total_fmt}{postfix} |{bar}| {remaining}"
+            self.bar = tqdm(total=max_steps, bar_format=layout, file=sys.stdout, dynamic_ncols=True)
 
     def __call__(self, step, metrics):
         """Take note of an epoch, as `train` reports it."""
         if self.bar is not None:
             self.bar.update(step - self.step)
         self.step = step
-        if metrics is None:
-            return
+        if metrics is not None:
+            self.record(step, metrics)
+
+    def record(self, step, metrics):
+        """Add an entry to the history and show it."""
         for key, value in {"step": step, **metrics}.items():
             self.history[key].append(value)
         state = (
@@ -383,9 +408,8 @@ class Progress:
         )
         if self.bar is not None:
             self.bar.set_postfix_str(state, refresh=False)
-        elif 20 * step >= self.lines * self.max_steps:
+        elif step % self.line_freq == 0 or step == self.max_steps:
             print(f"epoch {step}: {state}", flush=True)
-            self.lines += 1
 
     def close(self):
         """Leave the bar as it stands."""
@@ -402,7 +426,7 @@ def print_summary(history, seconds, updates):
     print(f"epoch {history['step'][-1]}, {seconds:.2f} s, {updates / seconds:,.0f} updates/s\n")
 
 
-def save_history(path, history):
+def save_history(history, path):
     """Write the history to `path` as CSV, a column for each key, in full precision."""
     with open_whole(path, newline="") as file:
         writer = csv.writer(file)
@@ -414,12 +438,13 @@ def draw_figures(data, history, model, title):
     """Return the figures of a run, a dict of matplotlib Figures by the name of their file."""
     import plots
 
+    rows = f"rows for training: {len(data.x_train)}, for testing: {len(data.x_test)}"
     figures = {
-        "figure2_data": plots.data_set(data),
-        "figure3_curves": plots.curves(history, title),
+        "figure2_data.png": plots.data_set(data, rows),
+        "figure3_curves.png": plots.curves(history, title),
     }
     if data.x_train.shape[1] == 2:
-        figures["decision_boundary"] = plots.decision_boundary(model.forward, data)
+        figures["decision_boundary.png"] = plots.decision_boundary(model.forward, data, title)
     else:
         print(f"no decision boundary: the data have {data.x_train.shape[1]} features, not 2")
     return figures
@@ -437,7 +462,8 @@ def main(argv=None):
     rng = as_rng(args.seed)
     model = MLP(n_features, args.dnn_hidden_units, data.y_train.shape[1], rng)
 
-    status, progress, start = 0, Progress(args.max_steps), time.perf_counter()
+    status, progress = 0, Progress(args.max_steps, args.eval_freq)
+    start = time.perf_counter()
     try:
         train(
             model,
@@ -452,27 +478,33 @@ def main(argv=None):
     except FloatingPointError as error:
         status, failure = 1, f"error: {error}"
     except KeyboardInterrupt:
-        status, failure = 130, f"interrupted after epoch {progress.step} of {args.max_steps}"
+        status, failure = 130, f"interrupted in epoch {progress.step + 1} of {args.max_steps}"
     seconds = time.perf_counter() - start
+    if status == 130 and progress.history["step"]:
+        # The network as it is saved: in the midst of an epoch, which its last entry is named by.
+        progress.record(progress.step + 1, evaluate(model, data))
     progress.close()
     if status:
         print(f"train_mlp_numpy.py: {failure}", file=sys.stderr)
     history = progress.history
     if not history["step"]:
         return status
-    print_summary(history, seconds, updates=progress.step * -(-n_rows // batch_size))
-    if output_dir:
-        save_history(output_dir / "history.csv", history)
-        print(f"wrote {output_dir / 'history.csv'}")
-    if status == 1:  # what is left of a network that diverged is of no use
-        return status
-    if output_dir:
-        model.save(output_dir / "model.npz")
-        print(f"wrote {output_dir / 'model.npz'}")
-    if output_dir or args.show:
-        size = "full batch" if batch_size == n_rows else f"batch size {batch_size}"
-        title = f"{args.dataset}, {size}, learning rate {args.learning_rate:g}"
-        finish_figures(draw_figures(data, history, model, title), output_dir, args.show)
+    print_summary(history, seconds, updates=progress.step * math.ceil(n_rows / batch_size))
+
+    figures, writers = {}, {"history.csv": partial(save_history, history)}
+    if status != 1:  # what is left of a network that diverged is of no use
+        writers["model.npz"] = model.save
+        if output_dir or args.show:
+            size = "full batch" if batch_size == n_rows else f"batch size {batch_size}"
+            title = f"{args.dataset}, {size}, learning rate {args.learning_rate:g}"
+            figures = draw_figures(data, history, model, title)
+            writers |= {name: partial(save_figure, figure) for name, figure in figures.items()}
+    if output_dir and not write_files(output_dir, writers, FILES):
+        status = status or 1
+    if args.show and figures:
+        import plots
+
+        plots.show(figures)
     return status
 
 

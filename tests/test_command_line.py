@@ -4,6 +4,7 @@ import csv
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -121,7 +122,7 @@ def test_piped_output_is_at_most_about_twenty_plain_lines(tmp_path):
 
 def test_a_terminal_gets_a_bar_with_epoch_loss_and_accuracy(tmp_path):
     ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, 100))
+    termios.tcsetwinsize(theirs, (24, 80))
     with subprocess.Popen(
         command(TRAINER, *QUICK, "--no_output"),
         cwd=tmp_path,
@@ -140,7 +141,7 @@ def test_a_terminal_gets_a_bar_with_epoch_loss_and_accuracy(tmp_path):
     assert process.returncode == 0
     bar = output.decode().split("\r")
     assert any(
-        re.search(r"epoch: 100%.*20/20 .*train loss 0\.\d+, test accuracy \d+\.\d+ %", line)
+        re.search(r"epoch 20/20, train loss 0\.\d+, test accuracy \d+\.\d+ % ", line)
         for line in bar
     )
     assert "epoch 10:" not in output.decode()
@@ -148,12 +149,11 @@ def test_a_terminal_gets_a_bar_with_epoch_loss_and_accuracy(tmp_path):
 
 
 @pytest.mark.parametrize("dataset", ["circles", "blobs", "digits"])
-def test_the_other_data_sets_train(tmp_path, dataset):
-    result = run(tmp_path, TRAINER, *QUICK, "--dataset", dataset)
-    assert result.returncode == 0, result.stderr
-    assert (tmp_path / "outputs/figure2_data.png").exists()
-    assert (tmp_path / "outputs/decision_boundary.png").exists() == (dataset != "digits")
-    assert ("no decision boundary: the data have 64 features" in result.stdout) == (
+def test_the_other_data_sets_train(tmp_path, dataset, capsys):
+    assert main([*QUICK, "--dataset", dataset, "--output_dir", str(tmp_path)]) == 0
+    assert (tmp_path / "figure2_data.png").exists()
+    assert (tmp_path / "decision_boundary.png").exists() == (dataset != "digits")
+    assert ("no decision boundary: the data have 64 features" in capsys.readouterr().out) == (
         dataset == "digits"
     )
 
@@ -178,6 +178,68 @@ def test_every_flag_reaches_the_training(capsys):
         ("--eval_freq", "7"),
     ):
         assert epochs(*change)[:-1] != base, change
+
+
+def test_what_an_earlier_run_left_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["--max_steps", "2", "--n_samples", "30"]) == 0
+    assert "earlier" not in capsys.readouterr().out
+    assert main(["--max_steps", "2", "--n_samples", "30", "--dataset", "digits"]) == 0
+    assert "from an earlier run: outputs/decision_boundary.png" in capsys.readouterr().out
+
+
+def test_one_file_that_fails_does_not_cost_the_others(tmp_path, monkeypatch, capsys):
+    def fail(model, path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(MLP, "save", fail)
+    assert main(["--max_steps", "2", "--n_samples", "30"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err == "cannot write outputs/model.npz: No space left on device\n"
+    assert captured.out.count("wrote") == 4
+
+
+def test_a_folder_in_the_place_of_a_file_is_found_before_training(tmp_path, capsys):
+    (tmp_path / "history.csv").mkdir()
+    with pytest.raises(SystemExit) as end:
+        main(["--output_dir", str(tmp_path)])
+    assert end.value.code == 2
+    assert "history.csv in it is a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},  # as Jupyter sets it
+        {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"},
+    ],
+)
+def test_files_are_written_whatever_the_environment(tmp_path, environment):
+    result = subprocess.run(
+        command(PERCEPTRON, "--output_dir", "ünï"),
+        cwd=tmp_path,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "ünï/figure1_perceptron.png").exists()
+
+
+def test_a_closed_output_is_no_error(tmp_path):
+    script = shlex.join(command(PERCEPTRON, "--no_output"))
+    result = subprocess.run(
+        ["bash", "-c", f"{script} >&-"], cwd=tmp_path, env=ENVIRONMENT, capture_output=True
+    )
+    assert result.returncode == 0
+    assert result.stderr == b""
+
+
+def test_a_perceptron_that_overflows_is_status_1_and_one_line(tmp_path):
+    result = run(tmp_path, PERCEPTRON, "--learning_rate", "1e308")
+    assert result.returncode == 1
+    assert re.fullmatch(r"perceptron.py: error: w.x.* smaller than 1e\+308\n", result.stderr)
 
 
 def test_matplotlib_is_not_imported_when_no_figure_is_asked_for(tmp_path):
@@ -214,7 +276,7 @@ def test_divergence_is_status_1_and_keeps_the_history_so_far(tmp_path):
 
 def test_ctrl_c_writes_what_there_is_and_exits_with_130(tmp_path):
     with subprocess.Popen(
-        command(TRAINER, "--max_steps", "1000000", "--eval_freq", "1"),
+        command(TRAINER, "--max_steps", "1000000", "--eval_freq", "7"),
         cwd=tmp_path,
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
@@ -227,18 +289,20 @@ def test_ctrl_c_writes_what_there_is_and_exits_with_130(tmp_path):
         output, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     (line,) = errors.splitlines()
-    epoch = int(re.search(r"interrupted after epoch (\d+) of 1000000", line)[1])
+    epoch = int(re.search(r"interrupted in epoch (\d+) of 1000000", line)[1])
     with open(tmp_path / "outputs/history.csv", newline="") as file:
-        assert [int(row["step"]) for row in csv.DictReader(file)] == list(range(epoch + 1))
-    MLP.load(tmp_path / "outputs/model.npz")
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [*range(0, epoch, 7), epoch]
+    metrics = evaluate(MLP.load(tmp_path / "outputs/model.npz"), load_data())
+    assert {key: float(rows[-1][key]) for key in METRICS} == metrics  # of the network as saved
     assert "wrote outputs/figure3_curves.png" in output
     assert "wrote outputs/decision_boundary.png" in output
 
 
 def test_a_closed_pipe_ends_quietly(tmp_path):
-    shell = f"{sys.executable} {ROOT / TRAINER} --max_steps 2000 --no_output | head -1"
+    trainer = shlex.join(command(TRAINER, "--max_steps", "2000", "--no_output"))
     result = subprocess.run(
-        ["bash", "-c", f"{shell}; echo ${{PIPESTATUS[0]}}"],
+        ["bash", "-c", f"{trainer} | head -1; echo ${{PIPESTATUS[0]}}"],
         cwd=tmp_path,
         env=ENVIRONMENT,
         capture_output=True,
@@ -264,38 +328,42 @@ BAD_ARGUMENTS = [
     (TRAINER, ["--dnn_hidden_units", "0"], "such as 20 or 64,32"),
     (TRAINER, ["--dnn_hidden_units", "x"], "such as 20 or 64,32"),
     (TRAINER, ["--dnn_hidden_units", "20,-5"], "such as 20 or 64,32"),
-    (TRAINER, ["--learning_rate", "0"], "a finite number above 0"),
-    (TRAINER, ["--learning_rate", "-0.1"], "a finite number above 0"),
-    (TRAINER, ["--learning_rate", "-1e-3"], "a finite number above 0"),
-    (TRAINER, ["--learning_rate", "nan"], "a finite number above 0"),
-    (TRAINER, ["--learning_rate", "inf"], "a finite number above 0"),
-    (TRAINER, ["--learning_rate", "-inf"], "a finite number above 0"),
-    (TRAINER, ["--learning_rate", "1e400"], "a finite number above 0"),
-    (TRAINER, ["--max_steps", "0"], "whole number from 1"),
-    (TRAINER, ["--max_steps", "-5"], "whole number from 1"),
-    (TRAINER, ["--eval_freq", "0"], "whole number from 1"),
-    (TRAINER, ["--eval_freq", "-1"], "whole number from 1"),
-    (TRAINER, ["--n_samples", "0"], "whole number from 2"),
-    (TRAINER, ["--n_samples", "-10"], "whole number from 2"),
-    (TRAINER, ["--n_samples", "1"], "whole number from 2"),
-    (TRAINER, ["--noise", "-0.1"], "a finite number of at least 0"),
-    (TRAINER, ["--noise", "inf"], "a finite number of at least 0"),
+    (TRAINER, ["--dnn_hidden_units", "10001"], "such as 20 or 64,32"),
+    (TRAINER, ["--dnn_hidden_units", "9999,9999,9999"], "give fewer units"),
+    (TRAINER, ["--learning_rate", "0"], "give a finite number above 0"),
+    (TRAINER, ["--learning_rate", "-0.1"], "give a finite number above 0"),
+    (TRAINER, ["--learning_rate", "-1e-3"], "give a finite number above 0"),
+    (TRAINER, ["--learning_rate", "nan"], "give a finite number above 0"),
+    (TRAINER, ["--learning_rate", "inf"], "give a finite number above 0"),
+    (TRAINER, ["--learning_rate", "-inf"], "give a finite number above 0"),
+    (TRAINER, ["--learning_rate", "1e400"], "give a finite number above 0"),
+    (TRAINER, ["--max_steps", "0"], "give a whole number of at least 1"),
+    (TRAINER, ["--max_steps", "-5"], "give a whole number of at least 1"),
+    (TRAINER, ["--eval_freq", "0"], "give a whole number of at least 1"),
+    (TRAINER, ["--eval_freq", "-1"], "give a whole number of at least 1"),
+    (TRAINER, ["--n_samples", "0"], "give a whole number from 2 to 1000000"),
+    (TRAINER, ["--n_samples", "-10"], "give a whole number from 2 to 1000000"),
+    (TRAINER, ["--n_samples", "1"], "give a whole number from 2 to 1000000"),
+    (TRAINER, ["--noise", "-0.1"], "give a finite number from 0 to 1e100"),
+    (TRAINER, ["--noise", "1e308"], "give a finite number from 0 to 1e100"),
+    (TRAINER, ["--noise", "inf"], "give a finite number from 0 to 1e100"),
     (TRAINER, ["--dataset", "moon"], "choose from"),
     (TRAINER, ["--dataset", "digits", "--noise", "0.1"], "leave out"),
-    (TRAINER, ["--dataset", "digits", "--n_samples", "1798"], "the 1797 of digits"),
-    (TRAINER, ["--seed", "-1"], "whole number from 0"),
+    (TRAINER, ["--dataset", "digits", "--n_samples", "1798"], "from 2 to 1797"),
+    (TRAINER, ["--seed", "-1"], "give a whole number from 0 to 4294967295"),
     (TRAINER, ["--seed", "4294967296"], "whole number from 0 to 4294967295"),
-    (TRAINER, ["--data_seed", "x"], "whole number from 0"),
+    (TRAINER, ["--data_seed", "x"], "give a whole number from 0 to 4294967295"),
     (TRAINER, ["--output_dir", ""], "name a folder"),
     (TRAINER, ["--output_dir", "/dev/null"], "name a folder"),
     (TRAINER, ["--output_dir", "/dev/null/below"], "name a folder"),
+    (TRAINER, ["--output_dir", 300 * "x"], "File name too long"),
     (TRAINER, ["--show"], "no display"),
     (PERCEPTRON, ["--repeat", "3"], "did you mean --repeats?"),
-    (PERCEPTRON, ["--repeats", "0"], "whole number from 1"),
-    (PERCEPTRON, ["--seed", "4294967295", "--repeats", "2"], "pass 2^32 - 1"),
-    (PERCEPTRON, ["--max_epochs", "0"], "whole number from 1"),
-    (PERCEPTRON, ["--learning_rate", "0"], "a finite number above 0"),
-    (PERCEPTRON, ["--seed", "1.5"], "whole number from 0"),
+    (PERCEPTRON, ["--repeats", "0"], "give a whole number of at least 1"),
+    (PERCEPTRON, ["--seed", "4294967295", "--repeats", "2"], "give a smaller --seed"),
+    (PERCEPTRON, ["--max_epochs", "0"], "give a whole number of at least 1"),
+    (PERCEPTRON, ["--learning_rate", "0"], "give a finite number above 0"),
+    (PERCEPTRON, ["--seed", "1.5"], "give a whole number from 0 to 4294967295"),
     (PERCEPTRON, ["--output_dir", "/dev/null"], "it is a file"),
     (PERCEPTRON, ["--batch_size", "1"], "unknown argument"),
 ]

@@ -70,6 +70,7 @@ def test_permuting_the_rows_permutes_the_predictions(model):
         ((0, [2], 2), "n_inputs must be a whole number of at least 1, got 0"),
         ((2, [3, 0], 2), "every entry of n_hidden must be .* got 0"),
         ((2, [2.5], 2), "every entry of n_hidden must be .* got 2.5"),
+        ((2, 20, 2), r"n_hidden must be a list such as \[20\], got 20"),
         ((2, [2], 1), "n_classes must be a whole number of at least 2, got 1"),
     ],
 )
@@ -142,9 +143,11 @@ def arrays_of(model):
         ),
         (lambda arrays: arrays.update(weight_1=np.zeros((9, 4))), "weight_0 must be float64"),
         (lambda arrays: arrays.update(weight_2=np.zeros(4)), "is not a saved MLP"),
+        (lambda arrays: arrays.update(weight_2=np.zeros((4, 1))), "n_classes must be"),
+        (lambda arrays: arrays.update(extra=np.zeros(1)), r"also holds \['extra'\]"),
         (
             lambda arrays: arrays.update(bias_0=np.full(5, np.nan)),
-            "bias_0 has entries .* not finite",
+            "bias_0 is not finite",
         ),
         (lambda arrays: arrays.update(bias_0=np.zeros(5, int)), "bias_0 must be float64"),
         (lambda arrays: arrays.update(bias_0=np.array([{}] * 5)), "is not a saved MLP: .*pickle"),
@@ -166,6 +169,20 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path, content):
     with pytest.raises(ValueError, match="is not a saved MLP") as error:
         MLP.load(path)
     assert str(path) in str(error.value)
+
+
+def test_a_parameter_of_another_type_is_saved_as_float64(tmp_path):
+    model = MLP(2, [], 2)
+    model.layers[0].params["weight"] = np.array([[1, 2], [3, 4]])
+    model.save(tmp_path / "model.npz")
+    assert MLP.load(tmp_path / "model.npz").layers[0].params["weight"].tolist() == [[1, 2], [3, 4]]
+
+
+def test_a_network_that_diverged_is_not_saved(tmp_path, model):
+    model.layers[2].params["bias"] = np.full(4, np.inf)
+    with pytest.raises(ValueError, match=r"cannot save .* bias_1 is not finite"):
+        model.save(tmp_path / "model.npz")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_plain_array_or_another_archive_is_refused(tmp_path):

@@ -256,6 +256,16 @@ def test_backward_before_forward_is_a_clear_error(layer):
         layer.backward(np.ones((1, 2)))
 
 
+@pytest.mark.parametrize(
+    "layer", [Linear(2, 2, 0), ReLU(), SoftMax()], ids=lambda x: type(x).__name__
+)
+def test_lists_do_as_well_as_arrays(layer):
+    x, dout = [[1.0, -2.0]], [[0.5, 0.25]]
+    out, dx = layer.forward(x), layer.backward(dout)
+    assert np.array_equal(layer.forward(np.array(x)), out)
+    assert np.array_equal(layer.backward(np.array(dout)), dx)
+
+
 def test_cross_entropy_backward_before_forward_is_a_clear_error():
     with pytest.raises(RuntimeError, match="call forward"):
         CrossEntropy().backward()
@@ -272,6 +282,11 @@ def test_a_gradient_of_the_wrong_shape_is_an_error(layer):
 def test_linear_takes_rows_of_its_features_only(shape):
     with pytest.raises(ValueError, match=r"x must be \(N, 3\), got"):
         Linear(3, 2).forward(np.ones(shape))
+
+
+def test_softmax_takes_rows_only():
+    with pytest.raises(ValueError, match=r"x must have shape \(N, C\), got \(2,\)"):
+        SoftMax().forward([1.0, 2.0])
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.0, "3", None])

@@ -141,6 +141,12 @@ def test_bayes_accuracy_is_what_the_nearest_mean_reaches():
     assert right.mean() == pytest.approx(bayes_accuracy(positive, negative, cov_scale), abs=0.004)
 
 
+def test_weights_that_overflow_end_training_with_the_epoch():
+    perceptron = Perceptron(1, learning_rate=1e308)
+    with pytest.raises(FloatingPointError, match=r"after epoch 0: try a learning rate smaller"):
+        perceptron.train([[100.0], [-1.0]], [-1, 1])
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -73,9 +73,23 @@ def test_the_boundary_spans_the_panel_where_the_score_is_zero(results, weights):
     assert scores == pytest.approx(np.zeros(2), abs=1e-9 * np.abs(weights).max())
 
 
-def test_without_weights_there_is_no_boundary(results):
-    figure = save(plots.perceptron_cases([results[0]._replace(weights=np.zeros(3))] * 4))
-    assert not figure.axes[0].lines
+@pytest.mark.parametrize("weights", [[1e-200, 2e-200, -1e-200], [1e200, -1e200, 1e200]])
+def test_the_boundary_is_drawn_however_small_or_large_the_weights(results, weights):
+    figure = save(plots.perceptron_cases([results[2]._replace(weights=np.array(weights))] * 4))
+    x, y = figure.axes[0].lines[0].get_xy1()
+    scores = np.array(weights) / weights[0] * [x, y, 1]
+    assert scores.sum() == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("weights", "note"),
+    [([0.0, 0.0, 0.0], "no boundary: w = 0"), ([1.0, 1.0, 99.0], "the boundary lies outside")],
+)
+def test_where_no_boundary_can_be_seen_the_panel_says_so(results, weights, note):
+    figure = save(plots.perceptron_cases([results[0]._replace(weights=np.array(weights))] * 4))
+    assert [text.get_text() for text in figure.axes[0].texts] == [note]
+    figure = save(plots.perceptron_cases(results))
+    assert not any(axes.texts for axes in figure.axes)
 
 
 @pytest.mark.parametrize(("dataset", "n_classes"), [("moons", 2), ("blobs", 3)])
@@ -110,6 +124,11 @@ def test_figure_3_draws_the_history():
             assert line.get_label() == part
             assert line.get_xdata().tolist() == [0, 5, 7]
             assert line.get_ydata() == pytest.approx(scale * history[f"{part}_{metric}"])
+
+
+def test_figure_3_of_a_single_entry_shows_it():
+    figure = save(plots.curves({key: np.array([0.5]) for key in ("step", *METRICS)}))
+    assert all(line.get_marker() == "o" for axes in figure.axes for line in axes.lines)
 
 
 def test_the_shading_is_of_the_class_predicted_and_the_line_where_it_changes():
