@@ -24,7 +24,8 @@ class MLP:
         rng: a Generator or RandomState, an int seed, or None, for the initial weights.
 
     Attributes:
-        layers: the layers in the order of the forward pass.
+        layers: the layers in the order of the forward pass; every other one, from the first on,
+            is Linear.
     """
 
     def __init__(self, n_inputs, n_hidden, n_classes, rng=None):
@@ -56,19 +57,18 @@ class MLP:
                 as `CrossEntropy.backward` returns it. It has passed the softmax already, so the
                 way back begins at the last Linear layer.
         """
-        first, last_linear = 0, -2
-        for layer in self.layers[last_linear:first:-1]:
+        first, *others = self.layers[:-1]  # all but the softmax
+        for layer in reversed(others):
             dout = layer.backward(dout)
-        self.layers[first].backward(dout, input_gradient=False)
+        first.backward(dout, input_gradient=False)
 
     def update(self, learning_rate):
         """Take a step of gradient descent: every parameter p becomes p - learning_rate * dL/dp."""
         learning_rate = np.asarray(learning_rate)  # a 0-d array multiplies faster than a float
-        for layer in self.layers:
-            if isinstance(layer, Linear):
-                for name, gradient in layer.grads.items():
-                    # Not `-=`: the array may be one that the caller assigned or keeps.
-                    layer.params[name] = layer.params[name] - learning_rate * gradient
+        for linear in self.layers[::2]:
+            for name, gradient in linear.grads.items():
+                # Not `-=`: the array may be one that the caller assigned or keeps.
+                linear.params[name] = linear.params[name] - learning_rate * gradient
 
     def save(self, path):
         """Write the parameters to `path`, a NumPy .npz file, whole or not at all.
@@ -133,7 +133,6 @@ class MLP:
 
     def _named_params(self):
         """Yield each parameter's name in a file, its layer and its key in `layer.params`."""
-        linears = (layer for layer in self.layers if isinstance(layer, Linear))
-        for i, layer in enumerate(linears):
-            for key in layer.params:
-                yield f"{key}_{i}", layer, key
+        for i, linear in enumerate(self.layers[::2]):
+            for key in linear.params:
+                yield f"{key}_{i}", linear, key

@@ -13,12 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common import (
+from command_line import (
     ArgumentParser,
     add_output_flags,
-    as_rng,
-    check_positive,
-    check_whole,
     positive_number,
     prepare_output,
     run,
@@ -27,6 +24,7 @@ from common import (
     whole_number,
     write_files,
 )
+from common import as_rng, check_positive, check_whole
 
 POINTS_PER_CLASS = 100
 FIGURE_1 = "figure1_perceptron.png"
@@ -178,6 +176,7 @@ class Perceptron:
             wrong = np.where(scores >= 0, 1, -1) != labels
             n_wrong = int(wrong.sum())
             history["misclassified"].append(n_wrong)
+            # 0.0 - ... and not -(...), which of no points would be -0.0.
             history["loss"].append(0.0 - labels[wrong] @ scores[wrong])
             if n_wrong == 0:
                 history["converged_epoch"] = epoch
@@ -223,16 +222,16 @@ def run_cases(rng, max_epochs=100, learning_rate=0.01):
         history = perceptron.train(train_points, train_labels)
         results.append(
             Result(
-                case,
-                train_points,
-                train_labels,
-                test_points,
-                test_labels,
-                perceptron.weights,
-                history,
-                float(np.mean(perceptron.forward(train_points) == train_labels)),
-                float(np.mean(perceptron.forward(test_points) == test_labels)),
-                bayes_accuracy(*gaussians),
+                case=case,
+                train_points=train_points,
+                train_labels=train_labels,
+                test_points=test_points,
+                test_labels=test_labels,
+                weights=perceptron.weights,
+                history=history,
+                train_accuracy=float(np.mean(perceptron.forward(train_points) == train_labels)),
+                test_accuracy=float(np.mean(perceptron.forward(test_points) == test_labels)),
+                bayes_accuracy=bayes_accuracy(*gaussians),
             )
         )
     return results

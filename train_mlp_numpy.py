@@ -19,13 +19,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common import (
+from command_line import (
     ArgumentParser,
     add_output_flags,
-    as_rng,
-    check_positive,
-    check_whole,
-    open_whole,
     positive_number,
     prepare_output,
     real_number,
@@ -35,8 +31,9 @@ from common import (
     whole_number,
     write_files,
 )
+from common import as_rng, check_positive, check_whole, open_whole
 from mlp_numpy import MLP
-from modules import CrossEntropy, check_one_hot
+from modules import CrossEntropy, check_one_hot, check_same_shape
 
 DATASETS = ("moons", "circles", "blobs", "digits")
 FILES = (
@@ -123,11 +120,7 @@ def accuracy(predictions, targets):
             targets are not one-hot.
     """
     predictions, targets = np.asarray(predictions, dtype=float), check_one_hot("targets", targets)
-    if predictions.shape != targets.shape:
-        raise ValueError(
-            "predictions and targets must have the same shape (N, C), "
-            f"got {predictions.shape} and {targets.shape}"
-        )
+    check_same_shape(predictions, targets)
     if not np.isfinite(predictions).all():
         raise ValueError("predictions must be finite, got NaN or infinity")
     return float(np.mean(predictions.argmax(axis=1) == targets.argmax(axis=1)))
@@ -373,14 +366,14 @@ def parse_args(argv=None):
 
 
 class Progress:
-    """The callback of the command line: keeps the history, and shows it as it grows.
+    """The callback of the command line: keeps the rows of the history, and shows them.
 
     A terminal gets a progress bar; a file or a pipe gets plain lines, about twenty in all.
     """
 
     def __init__(self, max_steps, eval_freq):
         self.step = 0
-        self.history = {key: [] for key in ("step", *METRICS)}
+        self.rows = []  # of the history, each appended whole, at whatever moment Ctrl-C comes
         self.max_steps = max_steps
         self.line_freq = eval_freq * math.ceil(max_steps / (20 * eval_freq))
         self.bar = None
@@ -400,8 +393,7 @@ class Progress:
 
     def record(self, step, metrics):
         """Add an entry to the history and show it."""
-        for key, value in {"step": step, **metrics}.items():
-            self.history[key].append(value)
+        self.rows.append({"step": step, **metrics})
         state = (
             f"train loss {metrics['train_loss']:.4f}, "
             f"test accuracy {100 * metrics['test_accuracy']:.2f} %"
@@ -410,6 +402,10 @@ class Progress:
             self.bar.set_postfix_str(state, refresh=False)
         elif step % self.line_freq == 0 or step == self.max_steps:
             print(f"epoch {step}: {state}", flush=True)
+
+    def history(self):
+        """Return what was recorded, in the form that `train` returns it."""
+        return {key: np.array([row[key] for row in self.rows]) for key in ("step", *METRICS)}
 
     def close(self):
         """Leave the bar as it stands."""
@@ -429,9 +425,9 @@ def print_summary(history, seconds, updates):
 def save_history(history, path):
     """Write the history to `path` as CSV, a column for each key, in full precision."""
     with open_whole(path, newline="") as file:
-        writer = csv.writer(file)
+        writer = csv.writer(file, lineterminator="\n")
         writer.writerow(history)
-        writer.writerows(zip(*history.values(), strict=True))
+        writer.writerows(zip(*(values.tolist() for values in history.values()), strict=True))
 
 
 def draw_figures(data, history, model, title):
@@ -480,15 +476,15 @@ def main(argv=None):
     except KeyboardInterrupt:
         status, failure = 130, f"interrupted in epoch {progress.step + 1} of {args.max_steps}"
     seconds = time.perf_counter() - start
-    if status == 130 and progress.history["step"]:
-        # The network as it is saved: in the midst of an epoch, which its last entry is named by.
+    if status == 130 and progress.rows:
+        # The network as it will be saved, in the midst of this epoch, is the last entry.
         progress.record(progress.step + 1, evaluate(model, data))
     progress.close()
     if status:
         print(f"train_mlp_numpy.py: {failure}", file=sys.stderr)
-    history = progress.history
-    if not history["step"]:
+    if not progress.rows:
         return status
+    history = progress.history()
     print_summary(history, seconds, updates=progress.step * math.ceil(n_rows / batch_size))
 
     figures, writers = {}, {"history.csv": partial(save_history, history)}

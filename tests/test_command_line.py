@@ -1,6 +1,7 @@
 """The scripts as a user meets them: real processes, their output, files and exit status."""
 
 import csv
+import importlib.util
 import os
 import pty
 import re
@@ -13,10 +14,18 @@ import termios
 import time
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.backend_bases import FigureManagerBase
+from matplotlib.figure import Figure
 
+import command_line
+import perceptron
+import plots
+import train_mlp_numpy
 from mlp_numpy import MLP
+from perceptron import run_cases
 from train_mlp_numpy import METRICS, evaluate, load_data, main, parse_args
 
 ROOT = Path(__file__).parent.parent
@@ -73,11 +82,21 @@ def test_perceptron_flags_reach_the_training(tmp_path):
     args = ("--no_output", "--max_epochs", "3", "--seed", "7", "--repeats", "1")
     result = run(tmp_path, PERCEPTRON, *args)
     assert result.returncode == 0, result.stderr
+    results = run_cases(7, max_epochs=3)
+    for line, case in zip(result.stdout.splitlines()[1:], results, strict=True):
+        *_, accuracy, _, mean, deviation = line.split()
+        assert accuracy == mean == f"{case.test_accuracy:.3f}"
+        assert deviation == "-"  # one seed has none
     assert "not in 3 " in result.stdout
-    assert result.stdout.splitlines()[1].split()[-1] == "-"  # one seed has no deviation
 
 
-@pytest.mark.parametrize("batch_size", ["1", "7", "16", "48", "full", "1000"])
+def test_the_learning_rate_scales_the_weights_of_every_case():
+    # From zero weights the first step is proportional to it, and with it all that follow.
+    for one, other in zip(run_cases(0), run_cases(0, learning_rate=0.02), strict=True):
+        assert other.weights == pytest.approx(2 * one.weights)
+
+
+@pytest.mark.parametrize("batch_size", ["1", "16", "full", "1000"])
 def test_every_regime_trains(tmp_path, batch_size):
     result = run(tmp_path, TRAINER, *QUICK, "--batch_size", batch_size, "--no_output")
     assert result.returncode == 0, result.stderr
@@ -227,6 +246,58 @@ def test_files_are_written_whatever_the_environment(tmp_path, environment):
     assert (tmp_path / "ünï/figure1_perceptron.png").exists()
 
 
+def test_show_opens_a_window_for_each_figure(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(command_line, "can_show", lambda: True)
+    monkeypatch.setattr(plots, "show", lambda figures: shown.extend(figures))
+    assert main([*QUICK, "--no_output", "--show"]) == 0
+    assert shown == ["figure2_data.png", "figure3_curves.png", "decision_boundary.png"]
+    assert perceptron.main(["--no_output", "--show"]) == 0
+    assert shown[3:] == ["figure1_perceptron.png"]
+
+
+def test_show_hands_the_figures_to_pyplot(monkeypatch):
+    titles = []
+    monkeypatch.setattr(plt, "show", lambda: titles.extend(plt.get_fignums()))
+    monkeypatch.setattr(
+        FigureManagerBase, "set_window_title", lambda self, name: titles.append(name)
+    )
+    plots.show({"a": Figure(), "b": Figure()})
+    plt.close("all")
+    assert [title for title in titles if title in ("a", "b", 1, 2)] == ["a", "b", 1, 2]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS needs no display variable")
+@pytest.mark.parametrize("backend", ["tkagg", "webagg", "nonsense"])
+def test_a_backend_that_cannot_work_is_found_before_training(tmp_path, backend):
+    environment = {**os.environ, "MPLBACKEND": backend}
+    for display in ("DISPLAY", "WAYLAND_DISPLAY"):
+        environment.pop(display, None)
+    result = subprocess.run(
+        command(PERCEPTRON, "--show"),
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    if backend == "webagg" and importlib.util.find_spec("tornado"):
+        return  # it would work, and wait for a browser
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_fails_is_status_1_and_one_line(tmp_path):
+    if not Path("/dev/full").exists():
+        return  # not on macOS
+    script = shlex.join(command(PERCEPTRON, "--no_output"))
+    result = subprocess.run(
+        ["bash", "-c", f"{script} > /dev/full"], env=ENVIRONMENT, capture_output=True, text=True
+    )
+    assert result.returncode == 1
+    assert result.stderr == "perceptron.py: error: [Errno 28] No space left on device\n"
+
+
 def test_a_closed_output_is_no_error(tmp_path):
     script = shlex.join(command(PERCEPTRON, "--no_output"))
     result = subprocess.run(
@@ -240,6 +311,15 @@ def test_a_perceptron_that_overflows_is_status_1_and_one_line(tmp_path):
     result = run(tmp_path, PERCEPTRON, "--learning_rate", "1e308")
     assert result.returncode == 1
     assert re.fullmatch(r"perceptron.py: error: w.x.* smaller than 1e\+308\n", result.stderr)
+
+
+def test_updates_are_counted_with_the_short_last_batch(monkeypatch):
+    summaries = []
+    monkeypatch.setattr(
+        train_mlp_numpy, "print_summary", lambda *args, updates: summaries.append(updates)
+    )
+    assert main([*QUICK, "--no_output", "--batch_size", "7"]) == 0
+    assert summaries == [20 * 7]  # 48 rows: six batches of 7 and one of 6
 
 
 def test_matplotlib_is_not_imported_when_no_figure_is_asked_for(tmp_path):
@@ -278,6 +358,8 @@ def test_ctrl_c_writes_what_there_is_and_exits_with_130(tmp_path):
     with subprocess.Popen(
         command(TRAINER, "--max_steps", "1000000", "--eval_freq", "7"),
         cwd=tmp_path,
+        # A shell in the background ignores SIGINT, and its children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

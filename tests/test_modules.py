@@ -92,11 +92,51 @@ def test_the_check_of_networks_fails_when_the_softmax_is_applied_twice(monkeypat
     assert min(check.error for check in checks) > LIMIT
 
 
+def test_the_check_fails_and_ends_when_relu_overwrites_its_input(monkeypatch):
+    def forward(self, x):
+        self.x = x
+        return np.maximum(x, 0.0, out=x)
+
+    monkeypatch.setattr(ReLU, "forward", forward)
+    with pytest.raises(RuntimeError, match=r"does ReLU\.forward keep its input as it was"):
+        gradient_check.check_network(3, (4,), 3, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("seed", [16, 39, 88, 117, 164, 192])
+def test_networks_that_cannot_be_checked_are_drawn_anew(seed):
+    assert all(check.error < LIMIT for check in check_all(seed))
+
+
+def test_networks_are_checked_with_biases_in_every_element(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        gradient_check,
+        "check_params",
+        lambda subject, layer, loss: seen.append(layer.params) or [],
+    )
+    gradient_check.check_network(3, (7, 6), 2, np.random.default_rng(0))
+    assert [params["weight"].shape for params in seen] == [(3, 7), (7, 6), (6, 2)]
+    assert all((params["bias"] != 0).all() for params in seen)
+
+
+def test_every_element_is_compared():
+    sizes = {"Linear": 12 + 3 + 20, "MLP 3-7-6-2": 3 * 7 + 7 + 7 * 6 + 6 + 6 * 2 + 2}
+    for subject, size in sizes.items():
+        assert sum(c.elements for c in check_all() if c.subject == subject) == size
+
+
+def test_the_command_fails_when_a_gradient_is_wrong(monkeypatch, capsys):
+    monkeypatch.setattr(gradient_check, "SoftMax", PassesThrough)
+    assert gradient_check.main([]) == 1
+    assert "1 of 46 gradients above 1e-07" in capsys.readouterr().out
+
+
 def test_relative_error_of_known_arrays():
     assert relative_error(np.array([1.0, 2.0]), np.array([1.0, 4.0])) == 0.5
     assert relative_error(np.array([1.0]), np.array([1.0])) == 0
     assert relative_error(np.zeros(3), np.zeros(3)) == math.inf
-    assert not relative_error(np.array([np.nan]), np.array([1.0])) < LIMIT
+    assert relative_error(np.array([np.nan]), np.array([1.0])) == math.inf
+    assert relative_error(np.array([1.0]), np.array([np.nan])) == math.inf
     with pytest.raises(ValueError, match=r"shape \(1, 2\), expected \(2, 1\)"):
         relative_error(np.zeros((1, 2)), np.zeros((2, 1)))
 
@@ -219,12 +259,24 @@ def test_backward_twice_gives_the_same_gradients(batch):
         assert np.array_equal(layer.grads[name], gradient)
 
 
-def test_backward_uses_the_latest_forward(batch):
-    x, layer, dout = batch
-    layer.forward(x)
-    layer.forward(2 * x)
-    layer.backward(dout)
-    assert layer.grads["weight"] == pytest.approx(2 * x.T @ dout)
+@pytest.mark.parametrize("make", [lambda: Linear(3, 3, 0), ReLU, SoftMax])
+def test_backward_uses_the_latest_forward(make):
+    rng = np.random.default_rng(0)
+    first, second, dout = rng.normal(size=(3, 4, 3))
+    used, fresh = make(), make()
+    used.forward(first)
+    used.forward(second)
+    fresh.forward(second)
+    assert np.array_equal(used.backward(dout), fresh.backward(dout))
+    if isinstance(used, Linear):
+        assert np.array_equal(used.grads["weight"], second.T @ dout)
+
+
+def test_the_loss_uses_its_latest_forward():
+    loss = CrossEntropy()
+    loss.forward([[0.5, 0.5]], [[1.0, 0.0]])
+    loss.forward([[0.25, 0.75]], [[0.0, 1.0]])
+    assert loss.backward().tolist() == [[0.25, -0.25]]
 
 
 @pytest.mark.parametrize(
@@ -264,6 +316,15 @@ def test_lists_do_as_well_as_arrays(layer):
     out, dx = layer.forward(x), layer.backward(dout)
     assert np.array_equal(layer.forward(np.array(x)), out)
     assert np.array_equal(layer.backward(np.array(dout)), dx)
+
+
+def test_the_gradient_of_targets_that_do_not_fit_is_an_error():
+    predictions = np.full((4, 2), 0.5)
+    for targets in (np.eye(2)[:1], np.eye(2)[0], np.eye(3)[[0, 0, 1, 1]]):
+        with pytest.raises(ValueError, match=r"must have the same shape \(N, C\), got \(4, 2\)"):
+            CrossEntropy().backward(predictions, targets)
+    with pytest.raises(RuntimeError, match="or pass both"):
+        CrossEntropy().backward(predictions)
 
 
 def test_cross_entropy_backward_before_forward_is_a_clear_error():

@@ -41,6 +41,8 @@ def test_figure_1_has_a_panel_for_each_case_with_its_points(results):
         assert train.get_paths()[0].vertices.shape != test.get_paths()[0].vertices.shape
         colors = np.where(result.test_labels[:, None] == 1, *map(to_rgba, plots.CLASS_COLORS[:2]))
         assert np.array_equal(test.get_facecolors(), colors)
+        colors = np.where(result.train_labels[:, None] == 1, *map(to_rgba, plots.CLASS_COLORS[:2]))
+        assert np.array_equal(train.get_facecolors(), colors)
         assert result.case.name in axes.get_title()
         assert f"{result.test_accuracy:.3f}" in axes.get_title()
 
@@ -129,6 +131,34 @@ def test_figure_3_draws_the_history():
 def test_figure_3_of_a_single_entry_shows_it():
     figure = save(plots.curves({key: np.array([0.5]) for key in ("step", *METRICS)}))
     assert all(line.get_marker() == "o" for axes in figure.axes for line in axes.lines)
+
+
+def test_the_limits_of_the_boundary_fit_training_and_test_points():
+    data = load_data(n_samples=60)
+    data = data._replace(x_test=data.x_test + 10)
+    figure = save(
+        plots.decision_boundary(lambda points: np.tile([0.9, 0.1], (len(points), 1)), data)
+    )
+    axes = figure.axes[0]
+    for (low, high), k in ((axes.get_xlim(), 0), (axes.get_ylim(), 1)):
+        assert low < data.x_train[:, k].min()
+        assert high > data.x_test[:, k].max()
+
+
+def test_up_is_up_in_the_shading_and_in_the_colour_bar():
+    def predict(points):  # class 1 at the top
+        return np.column_stack([points[:, 1] < 0, points[:, 1] >= 0]).astype(float)
+
+    figure = save(plots.decision_boundary(predict, load_data(n_samples=60)))
+    axes, bar = figure.axes
+    image = axes.images[0]
+    assert image.origin == "lower"
+    assert image.get_extent() == [*axes.get_xlim(), *axes.get_ylim()]
+    top, bottom = image.get_array()[-1, 0], image.get_array()[0, 0]
+    assert top[0] > top[2]  # orange, class 1
+    assert bottom[2] > bottom[0]  # blue, class 0
+    colors = bar.collections[-1].cmap([0.0, 1.0])[:, :3]
+    assert colors == pytest.approx(np.array([bottom, top]), abs=0.01)
 
 
 def test_the_shading_is_of_the_class_predicted_and_the_line_where_it_changes():

@@ -9,6 +9,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
 from mlp_numpy import MLP
+from modules import CrossEntropy, Linear
 from train_mlp_numpy import METRICS, Data, accuracy, evaluate, load_data, train
 
 
@@ -114,6 +115,25 @@ def test_each_epoch_visits_every_row_once_in_a_new_order(moons, batch_size):
     assert not any(np.array_equal(orders[i], orders[j]) for i in range(4) for j in range(i))
 
 
+def test_only_what_is_used_is_computed(moons, monkeypatch):
+    losses, inputs = [], []
+    forward, backward = CrossEntropy.forward, Linear.backward
+
+    def counted_forward(self, predictions, targets):
+        losses.append(len(targets))
+        return forward(self, predictions, targets)
+
+    def counted_backward(self, dout, input_gradient=True):
+        inputs.append(input_gradient)
+        return backward(self, dout, input_gradient)
+
+    monkeypatch.setattr(CrossEntropy, "forward", counted_forward)
+    monkeypatch.setattr(Linear, "backward", counted_backward)
+    train(MLP(2, [3], 2, 0), moons, max_steps=2, batch_size=40, eval_freq=2)
+    assert losses == [80, 20, 80, 20]  # the training and test loss of the two entries
+    assert inputs == 4 * [True, False]  # no gradient for the input of the first layer
+
+
 def test_targets_are_shuffled_with_their_rows():
     # The class is the sign of x, so a network that sees them apart stays at chance.
     x = np.linspace(-1, 1, 40)[:, None]
@@ -215,7 +235,8 @@ def test_a_diverging_run_stops_and_names_the_epoch(moons):
             eval_freq=100,
             callback=lambda step, metrics: seen.append(step),
         )
-    assert f"epoch {seen[-1] + 1}:" in str(error.value)  # the one that did not end well
+    assert seen == [0, 1]
+    assert "epoch 2:" in str(error.value)  # the first whose last batch has no finite loss
 
 
 def test_a_network_that_has_diverged_cannot_be_trained(moons):
@@ -248,7 +269,7 @@ def test_an_option_out_of_range_is_an_error(moons, options, message):
     ("change", "message"),
     [
         ({"x_train": np.full((80, 2), np.inf)}, "x_train must be finite, got .* in row 0"),
-        ({"x_test": np.full((20, 2), np.nan)}, "x_test must be finite"),
+        ({"x_test": np.where(np.arange(40) == 7, np.nan, 0).reshape(20, 2)}, "x_test .* in row 3"),
         ({"x_train": np.zeros((79, 2))}, r"x_train must have .* 80 targets, got \(79, 2\)"),
         ({"x_train": np.zeros(80)}, "x_train must have shape"),
         ({"x_train": np.zeros((80, 3))}, r"x must be \(N, 2\), got \(80, 3\)"),
@@ -284,6 +305,29 @@ def test_every_data_set_has_rows_and_one_hot_targets(dataset, n_features, n_clas
     assert set(targets.sum(axis=1)) == {1}
     assert (targets.sum(axis=0) > 0).all()
     assert not np.array_equal(data.x_train, load_data(dataset, 500, 0.2, 0.3, seed=2).x_train)
+
+
+@pytest.mark.parametrize("dataset", ["moons", "circles", "blobs"])
+def test_noise_is_the_standard_deviation_of_the_coordinates(dataset):
+    clean, noisy = (load_data(dataset, 1000, noise, seed=0) for noise in (0.0, 0.5))
+    for k in range(clean.y_train.shape[1]):
+        spreads = [data.x_train[data.y_train[:, k] == 1].var(axis=0) for data in (clean, noisy)]
+        assert spreads[1] - spreads[0] == pytest.approx([0.25, 0.25], abs=0.1)
+
+
+def test_circles_lie_one_inside_the_other():
+    data = load_data("circles", noise=0)
+    radii = np.linalg.norm(data.x_train, axis=1)
+    assert radii == pytest.approx(np.where(data.y_train[:, 0] == 1, 1.0, 0.5))
+
+
+def test_the_seed_draws_the_digits_and_the_split():
+    images = [load_data("digits", n_samples=100, seed=seed) for seed in (1, 2)]
+    drawn = [{*map(tuple, np.concatenate([d.x_train, d.x_test]))} for d in images]
+    assert drawn[0] != drawn[1]
+    everything = [load_data("digits", n_samples=1797, seed=seed) for seed in (1, 2)]
+    split = [{*map(tuple, data.x_test)} for data in everything]
+    assert split[0] != split[1]
 
 
 def test_digits_are_the_real_images_scaled_to_one():
