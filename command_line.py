@@ -13,6 +13,7 @@ import re
 import shlex
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from common import open_whole
@@ -133,20 +134,12 @@ def prepare_output(parser, args, names):
     return folder
 
 
-def save_figure(figure, path):
-    """Write a matplotlib Figure to `path` as PNG, whole or not at all."""
-    with open_whole(path, "wb") as file:
-        figure.savefig(file, format="png", dpi=150)
-
-
-def write_files(folder, writers, names):
+def write_files(folder, writers):
     """Write files into `folder`; print the path of each. One that fails does not cost the others.
 
     Args:
         folder: a Path.
         writers: functions that write to the path they are given, a dict by file name.
-        names: all the names the script ever writes; one that is there but not among the writers
-            is said to be from an earlier run.
 
     Returns:
         Whether all could be written.
@@ -162,10 +155,27 @@ def write_files(folder, writers, names):
             print(f"cannot write {folder / name}: {reason}", file=sys.stderr)
         else:
             print(f"wrote {folder / name}")
-    for name in names:
-        if name not in writers and (folder / name).exists():
-            print(f"from an earlier run: {folder / name}")
     return not failed
+
+
+def finish_figures(figures, folder, show):
+    """Write matplotlib Figures, a dict by file name, unless `folder` is None; then show them.
+
+    Returns:
+        Whether all could be written.
+    """
+
+    def save(figure, path):
+        with open_whole(path, "wb") as file:
+            figure.savefig(file, format="png", dpi=150)
+
+    writers = {name: partial(save, figure) for name, figure in figures.items()}
+    written = folder is None or write_files(folder, writers)
+    if show:
+        import plots
+
+        plots.show(figures)
+    return written
 
 
 def run(main):

@@ -7,7 +7,6 @@ no layers here and no backpropagation (see modules.py).
 """
 
 import math
-from functools import partial
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -16,13 +15,12 @@ import numpy as np
 from command_line import (
     ArgumentParser,
     add_output_flags,
+    finish_figures,
     positive_number,
     prepare_output,
     run,
-    save_figure,
     seed_number,
     whole_number,
-    write_files,
 )
 from common import as_rng, check_positive, check_whole
 
@@ -306,12 +304,8 @@ def main(argv=None):
     if output_dir or args.show:
         import plots
 
-        figure = plots.perceptron_cases(results)
-        if output_dir:
-            writers = {FIGURE_1: partial(save_figure, figure)}
-            written = write_files(output_dir, writers, [FIGURE_1])
-        if args.show:
-            plots.show({FIGURE_1: figure})
+        figures = {FIGURE_1: plots.perceptron_cases(results)}
+        written = finish_figures(figures, output_dir, args.show)
     return 0 if written else 1
 
 

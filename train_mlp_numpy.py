@@ -22,11 +22,11 @@ import numpy as np
 from command_line import (
     ArgumentParser,
     add_output_flags,
+    finish_figures,
     positive_number,
     prepare_output,
     real_number,
     run,
-    save_figure,
     seed_number,
     whole_number,
     write_files,
@@ -190,13 +190,12 @@ def train(
     n_rows = len(data.x_train)
     batch_size = min(batch_size or n_rows, n_rows)
     loss = CrossEntropy()
-    history = {key: [] for key in ("step", *METRICS)}
+    rows = []
 
     def record(step):
         metrics = evaluate(model, data)
         check_finite(metrics["train_loss"] + metrics["test_loss"], step, learning_rate)
-        for key, value in {"step": step, **metrics}.items():
-            history[key].append(value)
+        rows.append({"step": step, **metrics})
         return metrics
 
     # An overflow is reported once, by check_finite, not by a warning for each operation.
@@ -217,7 +216,12 @@ def train(
             metrics = record(step) if step % eval_freq == 0 or step == max_steps else None
             if callback:
                 callback(step, metrics)
-    return {key: np.array(values) for key, values in history.items()}
+    return as_history(rows)
+
+
+def as_history(rows):
+    """Return a history, a dict of arrays, from its entries, dicts of numbers."""
+    return {key: np.array([row[key] for row in rows]) for key in ("step", *METRICS)}
 
 
 def check_data(data):
@@ -403,10 +407,6 @@ class Progress:
         elif step % self.line_freq == 0 or step == self.max_steps:
             print(f"epoch {step}: {state}", flush=True)
 
-    def history(self):
-        """Return what was recorded, in the form that `train` returns it."""
-        return {key: np.array([row[key] for row in self.rows]) for key in ("step", *METRICS)}
-
     def close(self):
         """Leave the bar as it stands."""
         if self.bar is not None:
@@ -484,24 +484,25 @@ def main(argv=None):
         print(f"train_mlp_numpy.py: {failure}", file=sys.stderr)
     if not progress.rows:
         return status
-    history = progress.history()
+    history = as_history(progress.rows)
     print_summary(history, seconds, updates=progress.step * math.ceil(n_rows / batch_size))
 
-    figures, writers = {}, {"history.csv": partial(save_history, history)}
+    # What cannot be had again is written first; drawing takes a second, and may be interrupted.
+    writers = {"history.csv": partial(save_history, history)}
     if status != 1:  # what is left of a network that diverged is of no use
         writers["model.npz"] = model.save
-        if output_dir or args.show:
-            size = "full batch" if batch_size == n_rows else f"batch size {batch_size}"
-            title = f"{args.dataset}, {size}, learning rate {args.learning_rate:g}"
-            figures = draw_figures(data, history, model, title)
-            writers |= {name: partial(save_figure, figure) for name, figure in figures.items()}
-    if output_dir and not write_files(output_dir, writers, FILES):
-        status = status or 1
-    if args.show and figures:
-        import plots
-
-        plots.show(figures)
-    return status
+    written = not output_dir or write_files(output_dir, writers)
+    if status != 1 and (output_dir or args.show):
+        size = "full batch" if batch_size == n_rows else f"batch size {batch_size}"
+        title = f"{args.dataset}, {size}, learning rate {args.learning_rate:g}"
+        figures = draw_figures(data, history, model, title)
+        written &= finish_figures(figures, output_dir, args.show)
+        writers |= figures
+    if output_dir:
+        for name in FILES:
+            if name not in writers and (output_dir / name).exists():
+                print(f"from an earlier run: {output_dir / name}")
+    return status or int(not written)
 
 
 if __name__ == "__main__":

@@ -207,6 +207,16 @@ def test_what_an_earlier_run_left_is_named(tmp_path, monkeypatch, capsys):
     assert "from an earlier run: outputs/decision_boundary.png" in capsys.readouterr().out
 
 
+def test_history_and_model_are_safe_before_anything_is_drawn(tmp_path, monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(plots, "data_set", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        main([*QUICK, "--output_dir", str(tmp_path)])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["history.csv", "model.npz"]
+
+
 def test_one_file_that_fails_does_not_cost_the_others(tmp_path, monkeypatch, capsys):
     def fail(model, path):
         raise OSError(28, "No space left on device")
