@@ -6,6 +6,7 @@ input: the chain rule, one layer at a time. N is the number of rows (samples) in
 layers know nothing of networks or training; mlp_numpy.py composes them and train_mlp_numpy.py
 trains them. gradient_check.py checks every formula below by finite differences.
 
+In every layer a wrong shape is a ValueError, and `backward` before `forward` a RuntimeError.
 Arrays are kept as they are, not copied: whoever changes an input or an output in place between
 `forward` and `backward` spoils the gradient.
 """
