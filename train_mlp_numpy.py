@@ -10,6 +10,7 @@ is imported only when one is asked for, as scikit-learn is only when data are.
 
 import argparse
 import csv
+import importlib
 import math
 import sys
 import time
@@ -43,6 +44,7 @@ FILES = (
     "figure3_curves.png",
     "decision_boundary.png",
 )
+BACKENDS = ("numpy", "numba")
 METRICS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
 
@@ -164,7 +166,8 @@ def train(
         eval_freq: the epochs between two entries of the history.
         batch_size: the rows of a batch; None, or more than there are, means all (full batch).
         rng: a Generator or RandomState, an int seed, or None, for the order of the rows.
-        backend: "numpy", the layers' own forward and backward.
+        backend: "numpy", the layers' own forward and backward, or "numba", the same compiled (see
+            mlp_numba.py), for an MLP of layers that it knows.
         callback: called as callback(step, metrics) at the start, with step 0, and after each
             epoch; metrics is a dict keyed by METRICS where the history has an entry, else None.
 
@@ -174,7 +177,8 @@ def train(
 
     Raises:
         ValueError: for data that are not finite, targets that are not one-hot, shapes that do not
-            fit, or an option out of its range.
+            fit, an option out of its range, or a model that the backend does not know.
+        ImportError: for backend "numba" without Numba.
         FloatingPointError: when the loss is no longer finite; the message names the epoch. Whoever
             wants the history up to then, or up to a Ctrl-C, keeps what the callback is told.
     """
@@ -183,36 +187,44 @@ def train(
     check_whole("eval_freq", eval_freq)
     if batch_size is not None:
         check_whole("batch_size", batch_size)
-    if backend != "numpy":
-        raise ValueError(f"backend must be 'numpy', got {backend!r}")
+    if backend not in BACKENDS:
+        raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
     data = check_data(data)
     rng = as_rng(rng)
     n_rows = len(data.x_train)
     batch_size = min(batch_size or n_rows, n_rows)
     loss = CrossEntropy()
-    rows = []
+    compiled, rows = None, []
 
     def record(step):
-        metrics = evaluate(model, data)
+        metrics = evaluate(compiled or model, data)
         check_finite(metrics["train_loss"] + metrics["test_loss"], step, learning_rate)
         rows.append({"step": step, **metrics})
         return metrics
 
     # An overflow is reported once, by check_finite, not by a warning for each operation.
     with np.errstate(over="ignore", invalid="ignore"):
+        if backend == "numba":
+            from mlp_numba import CompiledLoop
+
+            compiled = CompiledLoop(model, data, learning_rate, batch_size)
         metrics = record(0)
         if callback:
             callback(0, metrics)
         for step in range(1, max_steps + 1):
             order = rng.permutation(n_rows)
-            x, y = data.x_train.take(order, axis=0), data.y_train.take(order, axis=0)
-            for start in range(0, n_rows, batch_size):
-                batch = slice(start, start + batch_size)
-                predictions = model.forward(x[batch])
-                model.backward(loss.backward(predictions, y[batch]))
-                model.update(learning_rate)
+            if compiled:
+                total = compiled.run_epoch(order)
+            else:
+                x, y = data.x_train.take(order, axis=0), data.y_train.take(order, axis=0)
+                for start in range(0, n_rows, batch_size):
+                    batch = slice(start, start + batch_size)
+                    predictions = model.forward(x[batch])
+                    model.backward(loss.backward(predictions, y[batch]))
+                    model.update(learning_rate)
+                total = predictions.sum()
             # The loss of the last batch is not evaluated, but is NaN when its predictions are.
-            check_finite(predictions.sum(), step, learning_rate)
+            check_finite(total, step, learning_rate)
             metrics = record(step) if step % eval_freq == 0 or step == max_steps else None
             if callback:
                 callback(step, metrics)
@@ -248,7 +260,7 @@ def check_data(data):
 
 def check_finite(loss, step, learning_rate):
     """Raise FloatingPointError unless `loss`, measured in epoch `step`, is finite."""
-    if not np.isfinite(loss):
+    if not math.isfinite(loss):
         remedy = f"try a learning rate smaller than {learning_rate:g}"
         if step == 0:
             remedy = "the weights or the data are too large; take a new network or scale the data"
@@ -279,12 +291,8 @@ def batch_size_or_full(text):
         raise argparse.ArgumentTypeError(f"{error}, such as 16, or full") from None
 
 
-def parse_args(argv=None):
-    """Return the parsed command line and the folder to write to, None for `--no_output`."""
-    parser = ArgumentParser(
-        "Train an MLP by full-batch, mini-batch or stochastic gradient descent; draws Figures 2 "
-        "and 3 and the decision boundary."
-    )
+def add_training_flags(parser, backend):
+    """Add the flags of the network, its training and its data; `backend` is a default."""
     flag = parser.add_argument
     flag(
         "--dnn_hidden_units",
@@ -300,6 +308,71 @@ def parse_args(argv=None):
         default=0.01,
         help="step size of gradient descent (default: %(default)s)",
     )
+    flag(
+        "--backend",
+        choices=BACKENDS,
+        default=backend,
+        help="what trains: the layers of modules.py, or the same compiled (default: %(default)s)",
+    )
+    flag(
+        "--data_seed",
+        metavar="N",
+        type=seed_number,
+        default=42,
+        help="seed of the data set and its split (default: %(default)s)",
+    )
+    flag(
+        "--dataset",
+        choices=DATASETS,
+        default="moons",
+        help="the data set (default: %(default)s, which is the report's)",
+    )
+    flag(
+        "--n_samples",
+        metavar="N",
+        type=whole_number(2, 1_000_000),
+        default=1000,
+        help="samples, a fifth of them for testing (default: %(default)s)",
+    )
+    flag(
+        "--noise",
+        metavar="X",
+        type=real_number("from 0 to 1e100, such as 0.2", lambda noise: 0 <= noise <= 1e100),
+        help="standard deviation of the noise on each coordinate (default: 0.2; none for digits)",
+    )
+
+
+def check_training_flags(parser, args):
+    """End with a usage error where flags do not go together or Numba is missing."""
+    if args.dataset == "digits":
+        if args.noise is not None:
+            parser.error(f"argument --noise: digits take none, so leave out {args.noise:g}")
+        if args.n_samples > 1797:
+            parser.error(
+                f"argument --n_samples: {args.n_samples} is more than digits has; "
+                "give a whole number from 2 to 1797"
+            )
+    if args.noise is None:
+        args.noise = 0.2
+    if args.backend == "numba":
+        try:
+            importlib.import_module("mlp_numba")
+        except ImportError as error:
+            parser.error(f"argument --backend: {error}")
+        except RuntimeError as error:  # neither the project's folder nor the home can be written
+            parser.error(
+                f"argument --backend: Numba has no place for what it compiles ({error}); "
+                "name a folder in the environment variable NUMBA_CACHE_DIR"
+            )
+
+
+def parse_args(argv=None):
+    """Return the parsed command line and the folder to write to, None for `--no_output`."""
+    parser = ArgumentParser(
+        "Train an MLP by full-batch, mini-batch or stochastic gradient descent; draws Figures 2 "
+        "and 3 and the decision boundary."
+    )
+    flag = parser.add_argument
     flag(
         "--max_steps",
         metavar="N",
@@ -328,44 +401,10 @@ def parse_args(argv=None):
         default=42,
         help="seed of the initial weights and the shuffles (default: %(default)s)",
     )
-    flag(
-        "--data_seed",
-        metavar="N",
-        type=seed_number,
-        default=42,
-        help="seed of the data set and its split (default: %(default)s)",
-    )
-    flag(
-        "--dataset",
-        choices=DATASETS,
-        default="moons",
-        help="the data set (default: %(default)s, which is the report's)",
-    )
-    flag(
-        "--n_samples",
-        metavar="N",
-        type=whole_number(2, 1_000_000),
-        default=1000,
-        help="samples, a fifth of them for testing (default: %(default)s)",
-    )
-    flag(
-        "--noise",
-        metavar="X",
-        type=real_number("from 0 to 1e100, such as 0.2", lambda noise: 0 <= noise <= 1e100),
-        help="standard deviation of the noise on each coordinate (default: 0.2; none for digits)",
-    )
+    add_training_flags(parser, backend="numpy")
     add_output_flags(parser)
     args = parser.parse_args(argv)
-    if args.dataset == "digits":
-        if args.noise is not None:
-            parser.error(f"argument --noise: digits take none, so leave out {args.noise:g}")
-        if args.n_samples > 1797:
-            parser.error(
-                f"argument --n_samples: {args.n_samples} is more than digits has; "
-                "give a whole number from 2 to 1797"
-            )
-    if args.noise is None:
-        args.noise = 0.2
+    check_training_flags(parser, args)
     return args, prepare_output(parser, args, FILES)
 
 
@@ -377,6 +416,7 @@ class Progress:
 
     def __init__(self, max_steps, eval_freq):
         self.step = 0
+        self.start = time.perf_counter()
         self.rows = []  # of the history, each appended whole, at whatever moment Ctrl-C comes
         self.max_steps = max_steps
         self.line_freq = eval_freq * math.ceil(max_steps / (20 * eval_freq))
@@ -389,6 +429,8 @@ class Progress:
 
     def __call__(self, step, metrics):
         """Take note of an epoch, as `train` reports it."""
+        if step == 0:  # all is set up and, if need be, compiled
+            self.start = time.perf_counter()
         if self.bar is not None:
             self.bar.update(step - self.step)
         self.step = step
@@ -459,7 +501,6 @@ def main(argv=None):
     model = MLP(n_features, args.dnn_hidden_units, data.y_train.shape[1], rng)
 
     status, progress = 0, Progress(args.max_steps, args.eval_freq)
-    start = time.perf_counter()
     try:
         train(
             model,
@@ -469,13 +510,14 @@ def main(argv=None):
             eval_freq=args.eval_freq,
             batch_size=batch_size,
             rng=rng,
+            backend=args.backend,
             callback=progress,
         )
     except FloatingPointError as error:
         status, failure = 1, f"error: {error}"
     except KeyboardInterrupt:
         status, failure = 130, f"interrupted in epoch {progress.step + 1} of {args.max_steps}"
-    seconds = time.perf_counter() - start
+    seconds = time.perf_counter() - progress.start
     if status == 130 and progress.rows:
         # The network as it will be saved, in the midst of this epoch, is the last entry.
         progress.record(progress.step + 1, evaluate(model, data))

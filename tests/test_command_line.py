@@ -95,9 +95,11 @@ def test_the_learning_rate_scales_the_weights_of_every_case():
         assert other.weights == pytest.approx(2 * one.weights)
 
 
+@pytest.mark.parametrize("backend", train_mlp_numpy.BACKENDS)
 @pytest.mark.parametrize("batch_size", ["1", "16", "full", "1000"])
-def test_every_regime_trains(tmp_path, batch_size):
-    result = run(tmp_path, TRAINER, *QUICK, "--batch_size", batch_size, "--no_output")
+def test_every_regime_trains(tmp_path, batch_size, backend):
+    flags = ("--batch_size", batch_size, "--backend", backend, "--no_output")
+    result = run(tmp_path, TRAINER, *QUICK, *flags)
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     says_so = "batch size 1000 exceeds the 48 training rows: using the full batch"
@@ -370,9 +372,10 @@ def test_divergence_is_status_1_and_keeps_the_history_so_far(tmp_path):
     assert [path.name for path in (tmp_path / "outputs").iterdir()] == ["history.csv"]
 
 
-def test_ctrl_c_writes_what_there_is_and_exits_with_130(tmp_path):
+@pytest.mark.parametrize("backend", train_mlp_numpy.BACKENDS)
+def test_ctrl_c_writes_what_there_is_and_exits_with_130(tmp_path, backend):
     with subprocess.Popen(
-        command(TRAINER, "--max_steps", "1000000", "--eval_freq", "7"),
+        command(TRAINER, "--max_steps", "1000000", "--eval_freq", "7", "--backend", backend),
         cwd=tmp_path,
         # A shell in the background ignores SIGINT, and its children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
@@ -448,6 +451,7 @@ BAD_ARGUMENTS = [
     (TRAINER, ["--dataset", "moon"], "choose from"),
     (TRAINER, ["--dataset", "digits", "--noise", "0.1"], "leave out"),
     (TRAINER, ["--dataset", "digits", "--n_samples", "1798"], "from 2 to 1797"),
+    (TRAINER, ["--backend", "torch"], "choose from"),
     (TRAINER, ["--seed", "-1"], "give a whole number from 0 to 4294967295"),
     (TRAINER, ["--seed", "4294967296"], "whole number from 0 to 4294967295"),
     (TRAINER, ["--data_seed", "x"], "give a whole number from 0 to 4294967295"),

@@ -257,7 +257,7 @@ def test_a_network_that_has_diverged_cannot_be_trained(moons):
         ({"batch_size": 0}, "batch_size must be .* got 0"),
         ({"batch_size": -3}, "batch_size must be .* got -3"),
         ({"rng": "abc"}, "rng must be a .* an int seed or None, got 'abc'"),
-        ({"backend": "torch"}, "backend must be 'numpy', got 'torch'"),
+        ({"backend": "torch"}, "backend must be one of numpy, numba, got 'torch'"),
     ],
 )
 def test_an_option_out_of_range_is_an_error(moons, options, message):
