@@ -7,21 +7,22 @@ data by marker or line style. Nothing here trains or predicts: networks come as 
 
 import matplotlib
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.colors import LinearSegmentedColormap, to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 CLASS_COLORS = ("#0072B2", "#D55E00", "#009E73")
+BATCH_SIZE_COLORS = ("#D55E00", "#0072B2", "#009E73", "#56B4E9", "#CC79A7")
 LINE_COLORS = {"train": "#0072B2", "test": "#D55E00"}
 MARKERS = {"train": "o", "test": "^"}
 SHADE = 0.6  # how much of its colour a region takes where its class is certain
 
 
-def _new_figure(width, height, n_rows=1, n_columns=1):
+def _new_figure(width, height, n_rows=1, n_columns=1, **options):
     """Return a Figure of width x height inches and its axes."""
     figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots(n_rows, n_columns)
+    return figure, figure.subplots(n_rows, n_columns, **options)
 
 
 def _scatter(axes, points, classes, part):
@@ -196,6 +197,84 @@ def decision_boundary(predict, data, title=None, resolution=300):
         axes.set_xlabel("$x_1$\nthe deeper the colour, the more probable its class")
     axes.set_title(title)
     return figure
+
+
+def batch_sizes(curves, x_label, marks, title=None):
+    """Figure 4: how the curves of many seeds spread at each batch size, and where they end.
+
+    Lines are medians, bands hold the central 95 %. Below, each dot is where a run ends.
+
+    Args:
+        curves: for each batch size, by name, a dict of `x`, of shape (n_points,), and train_loss,
+            test_loss, train_accuracy and test_accuracy, each of shape (n_runs, n_points).
+        x_label: what `x` counts.
+        marks: a pair of accuracies, training and test in percent, to mark among the dots, by the
+            same names.
+        title: what to write above.
+    """
+    figure, panels = _new_figure(10, 11.5, 3, 2, sharey="row")
+    colors = BATCH_SIZE_COLORS
+    if len(curves) > len(colors):
+        colors = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(curves)))
+    colors = dict(zip(curves, colors, strict=False))
+    mark = {"marker": "D", "color": "black", "markeredgecolor": "white", "linestyle": ""}
+    for k, part in enumerate(("train", "test")):
+        loss, accuracy, end = panels[:, k]
+        _draw_bands(loss, curves, f"{part}_loss", 1, colors)
+        loss.set(xlabel=x_label, title=f"{part} loss")
+        _draw_bands(accuracy, curves, f"{part}_accuracy", 100, colors)
+        accuracy.set(xlabel=x_label, title=f"{part} accuracy")
+        for i, (name, arrays) in enumerate(curves.items()):
+            values = 100 * arrays[f"{part}_accuracy"][:, -1]
+            end.scatter(i + _offsets(values), values, s=9, color=colors[name])
+            if name in marks:
+                end.plot(i, marks[name][k], **mark)
+        end.set_xticks(range(len(curves)), curves)
+        end.set(xlabel="batch size", title=f"final {part} accuracy of each run")
+        end.grid(alpha=0.3, axis="y")
+    for axes, label in zip(
+        panels[:, 0], ("cross-entropy (nats)", *2 * ["accuracy (%)"]), strict=True
+    ):
+        axes.set_ylabel(label)
+    # Accuracies begin at chance, far below what is to be seen: the first tenth may leave the panel.
+    lows = [
+        100 * np.quantile(arrays[key][:, arrays[key].shape[1] // 10 :], 0.025, axis=0).min()
+        for arrays in curves.values()
+        for key in ("train_accuracy", "test_accuracy")
+    ]
+    panels[1, 0].set_ylim(min(lows) - 1, 100.5)
+    handles = [Line2D([], [], color=color, label=name) for name, color in colors.items()]
+    if marks:
+        handles.append(Line2D([], [], label="the report's run", **mark))
+    figure.legend(
+        handles=handles, title="batch size", loc="outside lower center", ncols=min(len(handles), 8)
+    )
+    figure.suptitle(title)
+    return figure
+
+
+def _draw_bands(axes, curves, key, scale, colors):
+    """Draw the median of each batch size as a line and the central 95 % as a band."""
+    for name, arrays in curves.items():
+        low, median, high = scale * np.quantile(arrays[key], (0.025, 0.5, 0.975), axis=0)
+        face, edge = to_rgba(colors[name], 0.15), to_rgba(colors[name], 0.6)
+        axes.fill_between(arrays["x"], low, high, facecolor=face, edgecolor=edge, linewidth=0.6)
+        marker = "o" if len(median) == 1 else None  # a line of one point cannot be seen
+        axes.plot(arrays["x"], median, color=colors[name], marker=marker, label=name)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+
+
+def _offsets(values, width=0.42, bin_width=0.25):
+    """Return by how much to move points sideways, of shape (N,), for equal ones to lie abreast."""
+    bins = np.round(np.asarray(values) / bin_width)
+    counts = {b: int((bins == b).sum()) for b in set(bins.tolist())}
+    spacing = min(0.06, 2 * width / max(counts.values()))
+    offsets, seen = np.zeros(len(bins)), dict.fromkeys(counts, 0)
+    for i, b in enumerate(bins.tolist()):
+        offsets[i] = spacing * (seen[b] - (counts[b] - 1) / 2)
+        seen[b] += 1
+    return offsets
 
 
 def show(figures):

@@ -29,6 +29,7 @@ from train_mlp_numpy import METRICS, evaluate, load_data, main, parse_args
 
 ROOT = Path(__file__).parent.parent
 TRAINER, PERCEPTRON = "train_mlp_numpy.py", "perceptron.py"
+COMPARE = "compare_batch_sizes.py"
 QUICK = ("--n_samples", "60", "--max_steps", "20")
 ENVIRONMENT = {**os.environ, "MPLBACKEND": "agg"}
 
@@ -468,6 +469,23 @@ BAD_ARGUMENTS = [
     (PERCEPTRON, ["--seed", "1.5"], "give a whole number from 0 to 4294967295"),
     (PERCEPTRON, ["--output_dir", "/dev/null"], "it is a file"),
     (PERCEPTRON, ["--batch_size", "1"], "unknown argument"),
+    (COMPARE, ["--batch_size", "16"], "did you mean --batch_sizes?"),
+    (COMPARE, ["--batch_sizes", "16,,1"], "such as 16,64,full"),
+    (COMPARE, ["--batch_sizes", "16,16"], "each once"),
+    (COMPARE, ["--batch_sizes", "0,full"], "such as 16,64,full"),
+    (COMPARE, ["--batch_sizes", "16, 1"], "such as 16,64,full"),
+    (COMPARE, ["--batch_sizes", "801"], "all of the 800 training rows or more; give full"),
+    (COMPARE, ["--batch_sizes", "16,016"], "each once"),
+    (COMPARE, ["--n_seeds", "0"], "give a whole number of at least 1"),
+    (COMPARE, ["--seed", "4294967295", "--n_seeds", "2"], "give a smaller --seed"),
+    (COMPARE, ["--budget", "steps"], "choose from"),
+    (COMPARE, ["--max_steps", "0"], "give a whole number of at least 1"),
+    (COMPARE, ["--eval_freq", "1.5"], "give a whole number of at least 1"),
+    (COMPARE, ["--n_jobs", "0"], "give a whole number of at least 1"),
+    (COMPARE, ["--learning_rate", "-1"], "give a finite number above 0"),
+    (COMPARE, ["--dataset", "digits", "--noise", "0.1"], "leave out"),
+    (COMPARE, ["--output_dir", "/dev/null"], "it is a file"),
+    (COMPARE, ["--no_output", "--resume"], "there are no files to go on with"),
 ]
 
 

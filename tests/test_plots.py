@@ -188,3 +188,90 @@ def test_a_boundary_can_be_drawn_of_three_classes_and_of_none_in_sight():
         plots.decision_boundary(lambda points: np.tile([0.9, 0.1], (len(points), 1)), load_data())
     )
     assert len(figure.axes[0].collections) == 2  # the points alone
+
+
+def make_curves(names, n_runs=40, n_points=21):
+    """Return curves of random runs: the median of the first is lowest, of the last highest."""
+    rng = np.random.default_rng(0)
+    curves = {}
+    for i, name in enumerate(names):
+        curves[name] = {"x": np.arange(n_points) * 5}
+        for key in METRICS:
+            curves[name][key] = (i + rng.random((n_runs, n_points))) / len(names)
+    return curves
+
+
+def test_figure_4_draws_the_median_and_the_central_95_percent():
+    curves = make_curves(["1", "full"])
+    figure = save(plots.batch_sizes(curves, "epoch", {"1": (90.0, 91.0)}, "title"))
+    panels = dict(zip(("loss", "accuracy"), (figure.axes[:2], figure.axes[2:4]), strict=True))
+    for metric, scale in (("loss", 1), ("accuracy", 100)):
+        for axes, part in zip(panels[metric], ("train", "test"), strict=True):
+            assert axes.get_title() == f"{part} {metric}"
+            assert axes.get_xlabel() == "epoch"
+            for line, band, (name, arrays) in zip(
+                axes.lines, axes.collections, curves.items(), strict=True
+            ):
+                values = scale * arrays[f"{part}_{metric}"]
+                assert line.get_label() == name
+                assert line.get_xdata() == pytest.approx(arrays["x"])
+                assert line.get_ydata() == pytest.approx(np.median(values, axis=0))
+                edges = band.get_paths()[0].vertices
+                for x, k in ((0, 0), (100, 20)):
+                    ends = np.quantile(values[:, k], (0.025, 0.975))
+                    ys = edges[edges[:, 0] == x, 1]
+                    assert (ys.min(), ys.max()) == pytest.approx(tuple(ends))
+
+
+def test_figure_4_leaves_out_of_the_accuracies_only_their_beginning():
+    curves = make_curves(["1", "full"])
+    for arrays in curves.values():
+        arrays["train_accuracy"], arrays["test_accuracy"] = (
+            0.6 + 0.4 * arrays[key] for key in ("train_accuracy", "test_accuracy")
+        )
+    curves["1"]["train_accuracy"][:, :2] = 0.01
+    axes = save(plots.batch_sizes(curves, "epoch", {})).axes
+    for left, right in (axes[:2], axes[2:4], axes[4:]):
+        assert left.get_ylim() == right.get_ylim()
+    low, high = axes[2].get_ylim()
+    shown = [100 * c[k][:, 2:] for c in curves.values() for k in METRICS if "accuracy" in k]
+    assert 50 < low <= np.quantile(np.concatenate(shown, axis=1), 0.025, axis=0).min()
+    assert high > 100
+
+
+def test_figure_4_has_a_dot_for_each_run_and_a_mark_for_the_report():
+    curves = make_curves(["1", "full"])
+    figure = save(plots.batch_sizes(curves, "epoch", {"1": (90.0, 91.0)}))
+    for axes, part, mark in zip(figure.axes[4:], ("train", "test"), (90.0, 91.0), strict=True):
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "full"]
+        for i, (dots, arrays) in enumerate(zip(axes.collections, curves.values(), strict=True)):
+            x, y = points_of(dots).T
+            assert y == pytest.approx(100 * arrays[f"{part}_accuracy"][:, -1])
+            assert np.abs(x - i).max() < 0.5
+        (line,) = axes.lines
+        assert line.get_xydata().tolist() == [[0, mark]]
+    assert legend_of(figure) == ["1", "full", "the report's run"]
+    assert legend_of(save(plots.batch_sizes(curves, "epoch", {}))) == ["1", "full"]
+
+
+def test_equal_ends_lie_abreast():
+    curves = make_curves(["16"])
+    curves["16"]["test_accuracy"][:, -1] = [*30 * [0.88], *10 * [0.97]]
+    figure = save(plots.batch_sizes(curves, "epoch", {}))
+    x, y = points_of(figure.axes[5].collections[0]).T
+    for accuracy in (88, 97):
+        places = np.sort(x[np.isclose(y, accuracy)])
+        assert np.diff(places).min() > 0.02
+        assert places.mean() == pytest.approx(0)
+
+
+def test_figure_4_tells_any_number_of_batch_sizes_apart():
+    names = [str(k) for k in range(9)]
+    figure = save(plots.batch_sizes(make_curves(names), "updates", {}))
+    assert legend_of(figure) == names
+    assert len({to_rgba(line.get_color()) for line in figure.axes[0].lines}) == 9
+
+
+def test_figure_4_of_a_single_entry_shows_it():
+    figure = save(plots.batch_sizes(make_curves(["1"], n_runs=1, n_points=1), "epoch", {}))
+    assert all(line.get_marker() == "o" for axes in figure.axes[:4] for line in axes.lines)
