@@ -14,12 +14,13 @@ import argparse
 import csv
 import logging
 import math
+import signal
 import sys
 import time
 import warnings
 from collections import defaultdict
 from concurrent.futures import BrokenExecutor, CancelledError
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -390,12 +391,25 @@ def connect(parser, address, backend):
     return client
 
 
+@contextmanager
+def interrupts_ignored():
+    """Ignore Ctrl-C, for a moment here and for good in the processes that are started meanwhile.
+
+    The terminal sends it to every process, but only this one knows what to say and whom to stop.
+    """
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
 def finished_runs(tasks, n_jobs, client):
     """Return an iterator of what `train_run` returns for the tasks, its arguments, as they end."""
     from joblib import Parallel, delayed, parallel_config
 
     backend = {"backend": "dask", "client": client} if client else {"backend": "loky"}
-    with parallel_config(**backend, n_jobs=n_jobs):
+    with parallel_config(**backend, n_jobs=n_jobs), interrupts_ignored():
         # A batch of joblib's is one run, so that none that has finished waits for another.
         parallel = Parallel(batch_size=1, return_as="generator_unordered")
         return parallel(delayed(train_run)(*task) for task in tasks)

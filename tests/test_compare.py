@@ -453,6 +453,13 @@ def test_a_study_that_is_killed_keeps_the_runs_that_have_finished(tmp_path, sign
     assert all(row in rows for row in kept)  # with the seconds that they took the first time
 
 
+def test_ctrl_c_is_left_to_the_main_process(monkeypatch):
+    handler = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(compare_batch_sizes, "train_run", lambda: signal.getsignal(signal.SIGINT))
+    assert list(compare_batch_sizes.finished_runs([()] * 2, 2, None)) == [signal.SIG_IGN] * 2
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
 @pytest.mark.skipif(not Path("/proc").exists(), reason="only Linux lists child processes there")
 def test_when_a_worker_is_killed_the_runs_under_way_are_named(tmp_path):
     with start(tmp_path, *LONG) as process:
