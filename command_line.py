@@ -76,14 +76,20 @@ positive_number = real_number("above 0, such as 0.01", lambda number: number > 0
 seed_number = whole_number(0, 2**32 - 1)  # what both of NumPy's generators accept
 
 
-def add_output_flags(parser):
-    """Add the flags that say where the results of a script go."""
+def add_output_dir_flag(parser):
+    """Add the flag that says where the files of a script go."""
     parser.add_argument(
         "--output_dir",
         metavar="DIR",
         default="outputs",
         help="folder for the files it writes, made if missing (default: %(default)s)",
     )
+    parser.set_defaults(no_output=False, show=False)
+
+
+def add_output_flags(parser):
+    """Add the flags that say where the results of a script go, if anywhere."""
+    add_output_dir_flag(parser)
     parser.add_argument("--no_output", action="store_true", help="print only, write no file")
     parser.add_argument("--show", action="store_true", help="also open the figures in windows")
 

@@ -36,8 +36,7 @@ from command_line import (
     whole_number,
     write_files,
 )
-from common import as_rng, open_whole
-from mlp_numpy import MLP
+from common import open_whole
 from train_mlp_numpy import (
     METRICS,
     add_training_flags,
@@ -45,7 +44,7 @@ from train_mlp_numpy import (
     batch_size_or_full,
     check_training_flags,
     load_data,
-    train,
+    train_from_seed,
 )
 
 FILES = RUNS, HISTORIES, SUMMARY, FIGURE_4 = (
@@ -82,6 +81,7 @@ REPORT = {
     "16": ("88", "88"),
     "1": ("over 96", "97"),
 }
+REPORT_LOSSES = (0.3037, 0.3123)  # with the full batch; it gives no others
 REPORT_SETTINGS = {
     "budget": "epochs",
     "max_steps": "1500",
@@ -232,9 +232,9 @@ def train_run(data, n_hidden, seed, name, batch_size, options):
         times.setdefault("start", time.perf_counter())  # all is set up and, if need be, compiled
 
     try:
-        rng = as_rng(seed)
-        model = MLP(data.x_train.shape[1], n_hidden, data.y_train.shape[1], rng)
-        history = train(model, data, batch_size=batch_size, rng=rng, callback=note_start, **options)
+        _, history = train_from_seed(
+            data, seed, n_hidden, batch_size=batch_size, callback=note_start, **options
+        )
     except FloatingPointError as error:
         raise FloatingPointError(f"batch size {name}, seed {seed}: {error}") from error
     except Exception as error:
@@ -415,6 +415,74 @@ def finished_runs(tasks, n_jobs, client):
         return parallel(delayed(train_run)(*task) for task in tasks)
 
 
+def compare(data, batch_sizes, seeds, n_hidden=(20,), n_jobs=-1, **options):
+    """Train every batch size from every seed, as `main` does but without files.
+
+    Args:
+        data: a Data.
+        batch_sizes: ints, and None for the full batch.
+        seeds: ints; each gives the initial weights and the shuffles of a run.
+        n_hidden: the units of each hidden layer.
+        n_jobs: runs at the same time, -1 for as many as there are cores.
+        options: those of `train`, but the batch size.
+
+    Returns:
+        The histories by batch size, a text such as "16" or "full", and seed.
+
+    Raises:
+        FloatingPointError: when a run diverges.
+        RuntimeError: when it fails for another reason.
+    """
+    keys = [(str(size or "full"), seed) for size in batch_sizes for seed in seeds]
+    tasks = [
+        (data, n_hidden, seed, str(size or "full"), size, options)
+        # The longest runs first: those that end the study shall be short.
+        for size in sorted(batch_sizes, key=lambda size: size or len(data.x_train))
+        for seed in seeds
+    ]
+    histories = {run[:2]: run[2] for run in finished_runs(tasks, n_jobs, None)}
+    return {key: histories[key] for key in keys}
+
+
+def curves_of(histories, names):
+    """Return what plots.batch_sizes draws: histories, by batch size and seed, put together."""
+    curves = {}
+    for name in names:
+        of_size = [history for key, history in histories.items() if key[0] == name]
+        curves[name] = {key: np.array([history[key] for history in of_size]) for key in METRICS}
+        curves[name]["x"] = of_size[0]["step"]
+    return curves
+
+
+def report_marks():
+    """Return the report's accuracies as plots.batch_sizes marks them."""
+    return {name: [float(text.split()[-1]) for text in both] for name, both in REPORT.items()}
+
+
+def full_batch_report():
+    """Return the report's final figures of the full batch, a dict keyed by METRICS."""
+    accuracies = [float(text) / 100 for text in REPORT["full"]]
+    return dict(
+        zip(
+            METRICS,
+            (REPORT_LOSSES[0], accuracies[0], REPORT_LOSSES[1], accuracies[1]),
+            strict=True,
+        )
+    )
+
+
+def beside_report(history):
+    """Return the final figures of a full-batch history beside the report's, as lines of text."""
+    lines = [f"{'':<15}{'ours':>8}{'report':>10}"]
+    for key, value in full_batch_report().items():
+        ours, report = history[key][-1], value
+        cells = f"{ours:>8.4f}{report:>10.4f}"
+        if key.endswith("accuracy"):
+            cells = f"{100 * ours:>6.2f} %{100 * report:>8.2f} %"
+        lines.append(f"{key.replace('_', ' '):<15}{cells}")
+    return lines
+
+
 def reason_for_stopping(error, left, n_jobs):
     """Return in one line why the study stopped; `left` are the runs that were not done, in order.
 
@@ -456,16 +524,29 @@ def with_progress(results, n_done, n_runs):
 def summarise(name, rows, n_epochs, n_updates):
     """Return the row of summary.csv for the runs of a batch size."""
     summary = {"batch_size": name, "runs": len(rows), "epochs": n_epochs, "updates": n_updates}
-    for key in METRICS:
-        values = np.quantile([row[key] for row in rows], CENTRAL).tolist()
-        summary |= dict(zip((f"{key}_low", f"{key}_median", f"{key}_high"), values, strict=True))
-    losses = np.array([row["train_loss"] for row in rows])
-    if np.quantile(losses, 0.25) < STUCK_ABOVE:
-        summary["stuck"] = float(np.mean(losses > STUCK_ABOVE))
-    else:
-        summary["stuck"] = ""
+    summary |= outcome(rows)
     summary["seconds"] = float(np.median([row["seconds"] for row in rows]))
     return summary
+
+
+def outcome(rows):
+    """Return how the runs of a batch size ended: quantiles of the METRICS, the share of stuck."""
+    quantiles = {}
+    for key in METRICS:
+        values = np.quantile([row[key] for row in rows], CENTRAL).tolist()
+        quantiles |= dict(zip((f"{key}_low", f"{key}_median", f"{key}_high"), values, strict=True))
+    losses = np.array([row["train_loss"] for row in rows])
+    most_are_under_way = np.quantile(losses, 0.25) >= STUCK_ABOVE
+    stuck = "" if most_are_under_way else float(np.mean(losses > STUCK_ABOVE))
+    return quantiles | {"stuck": stuck}
+
+
+def outcomes_of(histories):
+    """Return the outcome of each batch size, a list, of the histories that `compare` returns."""
+    rows = defaultdict(list)
+    for (name, _), history in histories.items():
+        rows[name].append({key: history[key][-1] for key in METRICS})
+    return [{"batch_size": name} | outcome(of_size) for name, of_size in rows.items()]
 
 
 def spread(summary, key, scale, digits):
@@ -479,16 +560,22 @@ def stuck_share(summary):
     return "-" if summary["stuck"] == "" else f"{100 * summary['stuck']:.0f} %"
 
 
+def accuracy_table(outcomes, with_report):
+    """Return a table of accuracies in percent, as lines of text; rows of summary.csv will do."""
+    heading = f"{'accuracy, %':<12}{'train':<24}{'test':<24}{'stuck':>5}"
+    lines = [heading + with_report * "  report"]
+    for row in outcomes:
+        name = row["batch_size"]
+        cells = [spread(row, f"{part}_accuracy", 100, 2) for part in ("train", "test")]
+        line = f"{name:<12}{cells[0]:<24}{cells[1]:<24}{stuck_share(row):>5}"
+        lines.append(line + with_report * f"  {' / '.join(REPORT.get(name, '-'))}")
+    return lines
+
+
 def print_tables(summaries, with_report):
     """Print the rows of summary.csv: the accuracies in percent, then the losses."""
     print(f"\nmedian [central 95 %] of each batch size, seeds: {summaries[0]['runs']}\n")
-    heading = f"{'accuracy, %':<12}{'train':<24}{'test':<24}{'stuck':>5}"
-    print(heading + with_report * "  report")
-    for summary in summaries:
-        name = summary["batch_size"]
-        cells = [spread(summary, f"{part}_accuracy", 100, 2) for part in ("train", "test")]
-        line = f"{name:<12}{cells[0]:<24}{cells[1]:<24}{stuck_share(summary):>5}"
-        print(line + with_report * f"  {' / '.join(REPORT.get(name, '-'))}")
+    print("\n".join(accuracy_table(summaries, with_report)))
     print(f"\n{'loss':<12}{'train':<24}{'test':<24}{'updates':>9}{'s a run':>9}")
     for summary in summaries:
         cells = [spread(summary, f"{part}_loss", 1, 4) for part in ("train", "test")]
@@ -509,14 +596,11 @@ def draw_figure(study, wanted, schedules, args, with_report):
     """Return Figure 4 of these runs, a dict of one matplotlib Figure by the name of its file."""
     import plots
 
-    curves = {}
-    for name, (n_updates, _, _) in schedules.items():
-        histories = [study.histories[key] for key in wanted if key[0] == name]
-        curves[name] = {key: np.array([h[key] for h in histories]) for key in METRICS}
-        steps = histories[0]["step"]
-        curves[name]["x"] = steps * n_updates if args.budget == "updates" else steps
-    report = REPORT if with_report else {}
-    marks = {name: [float(text.split()[-1]) for text in both] for name, both in report.items()}
+    curves = curves_of({key: study.histories[key] for key in wanted}, schedules)
+    if args.budget == "updates":
+        for name, (n_updates, _, _) in schedules.items():
+            curves[name]["x"] = curves[name]["x"] * n_updates
+    marks = report_marks() if with_report else {}
     title = (
         f"{args.max_steps:,} {args.budget} on {args.dataset}, learning rate "
         f"{args.learning_rate:g}: median and central 95 % of {args.n_seeds} seeds"

@@ -114,18 +114,20 @@ def check_softmax_cross_entropy(logits, targets):
     return Check("SoftMax + CrossEntropy", "logits", logits.size, error)
 
 
-def check_network(n_inputs, n_hidden, n_classes, rng, n_rows=6):
+def check_network(n_inputs, n_hidden, n_classes, rng, n_rows=6, network=MLP):
     """Check every parameter of a network with random weights and biases on random rows.
 
     They are drawn anew until no input of a ReLU lies near its kink, where a central difference
     would be half of one slope and half of the other, every row passes through every layer, and no
     probability is near where the loss clips it.
+
+    `network` makes it, from the first three arguments: MLP, or what stands in for it.
     """
     targets = np.eye(n_classes)[rng.integers(n_classes, size=n_rows)]
     loss = CrossEntropy()
     for _ in range(1000):
         x = rng.normal(size=(n_rows, n_inputs))
-        model = MLP(n_inputs, n_hidden, n_classes)
+        model = network(n_inputs, n_hidden, n_classes)
         linears = [layer for layer in model.layers if isinstance(layer, Linear)]
         for layer in linears:
             for name, param in layer.params.items():
@@ -170,8 +172,16 @@ def check_all(seed=0):
     return checks
 
 
-def table(checks):
-    """Return the Checks as lines of text, those of a network taken together in one."""
+def error_text(error, least=LIMIT):
+    """Return an error as text, below `least` only that it is: then it is rounding, all chance."""
+    return f"{error:.1e}" if error >= least else f"below {least:.0e}"
+
+
+def table(checks, least=0):
+    """Return the Checks as lines of text, those of a network taken together in one.
+
+    Errors below `least` are not told apart: which rounding errors occur differs between machines.
+    """
     rows = []
     for subject, group in groupby(checks, key=lambda check: check.subject):
         group = list(group)
@@ -182,7 +192,10 @@ def table(checks):
         rows += group
     return [
         f"{'':<23} {'gradient':<22} {'elements':>8} {'relative error':>15}",
-        *(f"{r.subject:<23} {r.gradient:<22} {r.elements:>8} {r.error:>15.1e}" for r in rows),
+        *(
+            f"{r.subject:<23} {r.gradient:<22} {r.elements:>8} {error_text(r.error, least):>15}"
+            for r in rows
+        ),
     ]
 
 

@@ -64,7 +64,7 @@ class MLP:
 
     def update(self, learning_rate):
         """Take a step of gradient descent: every parameter p becomes p - learning_rate * dL/dp."""
-        learning_rate = np.asarray(learning_rate)  # a 0-d array multiplies faster than a float
+        learning_rate = np.asarray(learning_rate)  # 0-d arrays multiply faster
         for linear in self.layers[::2]:
             for name, gradient in linear.grads.items():
                 # Not `-=`: the array may be one that the caller assigned or keeps.

@@ -5,17 +5,21 @@ colours that the colour-blind can tell apart too (the palette of Okabe and Ito),
 data by marker or line style. Nothing here trains or predicts: networks come as functions.
 """
 
+import io
+
 import matplotlib
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from PIL import Image
 
 CLASS_COLORS = ("#0072B2", "#D55E00", "#009E73")
 BATCH_SIZE_COLORS = ("#D55E00", "#0072B2", "#009E73", "#56B4E9", "#CC79A7")
 LINE_COLORS = {"train": "#0072B2", "test": "#D55E00"}
 MARKERS = {"train": "o", "test": "^"}
+REPORT_MARK = {"marker": "D", "color": "black", "markeredgecolor": "white", "linestyle": ""}
 SHADE = 0.6  # how much of its colour a region takes where its class is certain
 
 
@@ -62,6 +66,11 @@ def _legend_handles(class_names):
     return colors + markers
 
 
+def _legend_below(figure, handles):
+    """Add a legend of one line below everything else."""
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+
+
 def perceptron_cases(results):
     """Figure 1: data, decision boundary and accuracy of each perceptron.Result, a panel each."""
     figure, panels = _new_figure(9, 8.4, 2, 2)
@@ -81,7 +90,7 @@ def perceptron_cases(results):
         axes.set(xlabel="$x_1$", ylabel="$x_2$")
     handles = _legend_handles(["class +1", "class -1"])
     handles.append(Line2D([], [], color="black", label="decision boundary"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    _legend_below(figure, handles)
     return figure
 
 
@@ -109,20 +118,18 @@ def data_set(data, title=None):
     if data.x_train.shape[1] != 2:
         return _digits(data, title)
     figure, axes = _new_figure(6.2, 5)
-    _scatter_data(figure, axes, data)
+    _legend_below(figure, _scatter_data(axes, data))
     axes.set_title(title)
     return figure
 
 
-def _scatter_data(figure, axes, data):
-    """Draw both parts of a two-dimensional Data with a legend below the panel."""
+def _scatter_data(axes, data):
+    """Draw both parts of a two-dimensional Data; return the entries of a legend."""
     _scatter(axes, data.x_train, data.y_train.argmax(axis=1), "train")
     _scatter(axes, data.x_test, data.y_test.argmax(axis=1), "test")
     _fit_limits(axes, np.concatenate([data.x_train, data.x_test]))
     axes.set(xlabel="$x_1$", ylabel="$x_2$")
-    names = [f"class {k}" for k in range(data.y_train.shape[1])]
-    handles = _legend_handles(names)
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    return _legend_handles([f"class {k}" for k in range(data.y_train.shape[1])])
 
 
 def _digits(data, title, n_columns=10):
@@ -139,9 +146,22 @@ def _digits(data, title, n_columns=10):
     return figure
 
 
-def curves(history, title=None):
-    """Figure 3: loss and accuracy on training and test data against the epoch, from `train`."""
+def curves(history, title=None, marks=None):
+    """Figure 3: loss and accuracy on training and test data against the epoch, from `train`.
+
+    Args:
+        history: a dict of equally long arrays, as `train` returns it.
+        title: what to write above.
+        marks: the report's final figures, to mark at the last epoch, by the keys of the history.
+    """
     figure, panels = _new_figure(10, 4.3, 1, 2)
+    _draw_curves(panels, history, marks or {})
+    figure.suptitle(title)
+    return figure
+
+
+def _draw_curves(panels, history, marks=()):
+    """Draw the losses on the first of two axes and the accuracies on the second."""
     scales = {"loss": 1, "accuracy": 100}
     for axes, (metric, scale) in zip(panels, scales.items(), strict=True):
         for part, style in (("train", "-"), ("test", "--")):
@@ -149,14 +169,20 @@ def curves(history, title=None):
             marker = "o" if len(values) == 1 else None  # a line of one point cannot be seen
             color = LINE_COLORS[part]
             axes.plot(history["step"], values, style, marker=marker, color=color, label=part)
+        for part in LINE_COLORS:
+            if f"{part}_{metric}" in marks:
+                axes.plot(
+                    history["step"][-1],
+                    scale * marks[f"{part}_{metric}"],
+                    **REPORT_MARK | {"color": LINE_COLORS[part]},
+                    label=f"the report's {part}",
+                )
         axes.set(xlabel="epoch", title=metric.capitalize())
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
     panels[0].set_ylabel("cross-entropy (nats)")
     panels[1].set_ylabel("accuracy (%)")
-    figure.suptitle(title)
-    return figure
 
 
 def decision_boundary(predict, data, title=None, resolution=300):
@@ -172,30 +198,236 @@ def decision_boundary(predict, data, title=None, resolution=300):
         resolution: the points along each side of the grid on which `predict` is evaluated.
     """
     figure, axes = _new_figure(7, 5.2)
-    _scatter_data(figure, axes, data)
-    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    x, y = np.meshgrid(np.linspace(left, right, resolution), np.linspace(bottom, top, resolution))
+    _legend_below(figure, _scatter_data(axes, data))
+    _draw_regions(axes, predict, resolution)
+    n_classes = data.y_train.shape[1]
+    if n_classes == 2:
+        _probability_bar(figure, axes)
+    elif n_classes > 2:
+        axes.set_xlabel("$x_1$\nthe deeper the colour, the more probable its class")
+    axes.set_title(title)
+    return figure
+
+
+def _probability_bar(figure, axes):
+    """Add the colour bar of two classes beside the axes."""
+    shades = [1 - SHADE * (1 - np.array(to_rgb(color))) for color in CLASS_COLORS[:2]]
+    cmap = LinearSegmentedColormap.from_list("classes", [shades[0], "white", shades[1]])
+    scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 1), cmap)
+    figure.colorbar(scale, ax=axes, label="predicted probability of class 1")
+
+
+def _grid(axes, resolution):
+    """Return coordinates that fill the axes, x and y, each of shape (resolution, resolution)."""
+    limits = axes.get_xlim(), axes.get_ylim()
+    return np.meshgrid(*(np.linspace(*ends, resolution) for ends in limits))
+
+
+def _draw_shades(axes, depth, colors):
+    """Fill the axes, below everything else, with colours on white; return the artist.
+
+    Args:
+        axes: the axes, with the limits that they are to keep.
+        depth: of shape (n, n), from 0 for white to 1 for the colour itself.
+        colors: of shape (n, n, 3), or (3,).
+    """
+    image = 1 - depth[..., None] * (1 - np.asarray(colors))
+    extent = (*axes.get_xlim(), *axes.get_ylim())
+    return axes.imshow(image, extent=extent, origin="lower", aspect="auto", zorder=0)
+
+
+def _draw_regions(axes, predict, resolution):
+    """Shade the axes by the most probable class, with lines between; return the artists."""
+    x, y = _grid(axes, resolution)
     probabilities = predict(np.column_stack([x.ravel(), y.ravel()]))
     probabilities = probabilities.reshape(*x.shape, -1)
     n_classes = probabilities.shape[-1]
     # 0 where all classes are equally probable, 1 where one is certain.
     certainty = (probabilities.max(axis=-1) * n_classes - 1) / (n_classes - 1)
     colors = np.array([to_rgb(color) for color in CLASS_COLORS])[probabilities.argmax(axis=-1)]
-    image = 1 - SHADE * certainty[..., None] * (1 - colors)
-    axes.imshow(image, extent=(left, right, bottom, top), origin="lower", aspect="auto", zorder=0)
+    artists = [_draw_shades(axes, SHADE * certainty, colors)]
     for k in range(n_classes if n_classes > 2 else 1):
         others = np.delete(probabilities, k, axis=-1).max(axis=-1)
         margin = probabilities[..., k] - others
         if margin.min() < 0 < margin.max():
-            axes.contour(x, y, margin, levels=[0], colors="black", linewidths=1.5)
-    if n_classes == 2:
-        shades = [1 - SHADE * (1 - np.array(to_rgb(color))) for color in CLASS_COLORS[:2]]
-        cmap = LinearSegmentedColormap.from_list("classes", [shades[0], "white", shades[1]])
-        scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 1), cmap)
-        figure.colorbar(scale, ax=axes, label="predicted probability of class 1")
-    elif n_classes > 2:
-        axes.set_xlabel("$x_1$\nthe deeper the colour, the more probable its class")
-    axes.set_title(title)
+            artists.append(axes.contour(x, y, margin, levels=[0], colors="black", linewidths=1.5))
+    return artists
+
+
+def training_run(predict, history, data, title=None, resolution=120):
+    """Draw what a run came to in one row: its decision boundary, its losses, its accuracies.
+
+    Args:
+        predict: as in `decision_boundary`.
+        history: as in `curves`.
+        data: a train_mlp_numpy.Data of two features.
+        title: what to write above.
+        resolution: as in `decision_boundary`.
+    """
+    # Where everything goes is known: having it found out would take a third of the time to draw.
+    figure = Figure(figsize=(12.5, 3.9))
+    figure.subplots_adjust(left=0.055, right=0.99, bottom=0.24, top=0.84, wspace=0.2)
+    panels = figure.subplots(1, 3)
+    _legend_below(figure, _scatter_data(panels[0], data))
+    _draw_regions(panels[0], predict, resolution)
+    panels[0].set_title("Decision boundary")
+    _draw_curves(panels[1:], history)
+    figure.suptitle(title)
+    return figure
+
+
+def boundary_frames(frames, data, resolution=120):
+    """Draw decision boundaries side by side, as they change; yield the same Figure for each frame.
+
+    Args:
+        frames: for each, its title and a dict by the name of a panel, a batch size, say, of a
+            function `predict`, as in `decision_boundary`, and a caption.
+        data: a train_mlp_numpy.Data of two features, whose test points are drawn.
+        resolution: as in `decision_boundary`.
+    """
+    figure = None
+    for title, regions in frames:
+        if figure is None:
+            figure, panels = _new_figure(9.6, 3.7, 1, len(regions), sharey=True, squeeze=False)
+            panels = dict(zip(regions, panels[0], strict=True))
+            for axes in panels.values():
+                _scatter(axes, data.x_test, data.y_test.argmax(axis=1), "test")
+                _fit_limits(axes, np.concatenate([data.x_train, data.x_test]))
+                axes.set(xticks=[], yticks=[])
+        artists = []
+        for name, (predict, caption) in regions.items():
+            artists += _draw_regions(panels[name], predict, resolution)
+            panels[name].set_title(name)
+            panels[name].set_xlabel(caption)
+        figure.suptitle(title)
+        yield figure
+        for artist in artists:
+            artist.remove()
+
+
+def animation(figures, file_format, dpi=96, seconds_per_frame=0.15):
+    """Return an animation that repeats for ever, as the bytes of a picture.
+
+    Args:
+        figures: its frames, matplotlib Figures of one size, or the same one, changed meanwhile.
+        file_format: "GIF", or "PNG", which notebooks show wherever they are shown. Programs that
+            cannot animate a PNG show the last frame.
+        dpi: pixels per inch of the figures.
+        seconds_per_frame: how long each stays; the last stays for two seconds.
+    """
+    images = []
+    for figure in figures:
+        pixels = io.BytesIO()
+        figure.savefig(pixels, format="rgba", dpi=dpi)
+        figure.set_layout_engine("none")  # from now on everything stays where it is
+        size = tuple(int(dpi * inches) for inches in figure.get_size_inches())
+        images.append(Image.frombytes("RGBA", size, pixels.getvalue()).convert("RGB"))
+    # With one palette, made of the last and a few other frames, and no dithering, places that stay
+    # the same do not flicker and the file stays small.
+    sample = np.concatenate([np.asarray(image) for image in images[:: -1 - len(images) // 8]])
+    palette = Image.fromarray(sample).quantize(128, dither=Image.Dither.NONE)
+    images = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    options = {"duration": [round(1000 * seconds_per_frame)] * (len(images) - 1) + [2000]}
+    if file_format == "PNG":
+        images.insert(0, images[-1])
+        options["default_image"] = True
+    file = io.BytesIO()
+    images[0].save(file, file_format, save_all=True, append_images=images[1:], loop=0, **options)
+    return file.getvalue()
+
+
+def hidden_units(unit_inputs, units, data, title=None, resolution=60):
+    """Draw a small map of the plane for each hidden unit: where it fires, and how much.
+
+    A unit that raises the log-odds of class 1 has the colour of class 1, the others that of class
+    0; the deeper, the larger its output, up to its own largest. The black line is its fold.
+
+    Args:
+        unit_inputs: a function from points, of shape (N, 2), to the inputs of the units' ReLU,
+            of shape (N, n_units).
+        units: a list of hidden_units.Unit, in the order of the maps.
+        data: a train_mlp_numpy.Data of two features, whose training points are drawn.
+        title: what to write above.
+        resolution: the points along each side of a map.
+    """
+    n_columns = min(5, len(units))
+    n_rows = -(-len(units) // n_columns)
+    figure, panels = _new_figure(1.9 * n_columns, 1.6 * n_rows + 0.4, n_rows, n_columns)
+    panels = np.atleast_1d(panels).ravel()
+    for axes in panels[len(units) :]:
+        axes.set_axis_off()
+    _fit_limits(panels[0], data.x_train)
+    x, y = _grid(panels[0], resolution)
+    z = unit_inputs(np.column_stack([x.ravel(), y.ravel()])).reshape(*x.shape, -1)
+    for axes, unit in zip(panels, units, strict=False):
+        axes.set(xlim=panels[0].get_xlim(), ylim=panels[0].get_ylim(), xticks=[], yticks=[])
+        output = np.maximum(z[..., unit.index], 0)
+        depth = 0.85 * output / (output.max() or 1)
+        _draw_shades(axes, depth, to_rgb(CLASS_COLORS[unit.favours]))
+        if z[..., unit.index].min() < 0 < z[..., unit.index].max():
+            axes.contour(x, y, z[..., unit.index], levels=[0], colors="black", linewidths=1)
+        axes.scatter(*data.x_train.T, s=1, color="0.35", linewidths=0)
+        axes.set_title(
+            f"unit {unit.index}: {unit.note or f'fold {unit.fold:+.2f}'}", fontsize="small"
+        )
+    figure.suptitle(title)
+    return figure
+
+
+def folds(totals, stuck, title=None):
+    """Draw how much the units of each run fold the log-odds downwards and upwards, as a dot.
+
+    Args:
+        totals: of shape (n_runs, 2), see hidden_units.total_folds.
+        stuck: of shape (n_runs,), whether the run is.
+        title: what to write above.
+    """
+    figure, axes = _new_figure(6.2, 4.6)
+    totals, stuck = np.asarray(totals), np.asarray(stuck, dtype=bool)
+    for group, label, color, marker in (
+        (stuck, "stuck", "#D55E00", "X"),
+        (~stuck, "not stuck", "#0072B2", "o"),
+    ):
+        axes.scatter(
+            *totals[group].T,
+            label=f"{label}: {group.sum()} of {len(stuck)} runs",
+            color=color,
+            marker=marker,
+            alpha=0.7,
+            linewidths=0,
+        )
+    axes.set(xlabel="downward folds, in sum", ylabel="upward folds, in sum", title=title)
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="center left")
+    return figure
+
+
+def bugs(results, limit, title=None):
+    """Draw the accuracies that networks with planted bugs reach beside their gradient errors.
+
+    Args:
+        results: a list, for each bug, of its name, its test accuracies, fractions of shape
+            (n_runs,), NaN where it diverged, and its relative error in the gradient check.
+        limit: the error below which a gradient counts as right.
+        title: what to write above.
+    """
+    figure, (left, right) = _new_figure(10, 0.38 * len(results) + 1.5, 1, 2, sharey=True)
+    for i, (_, accuracies, error) in enumerate(results):
+        left.plot(100 * np.asarray(accuracies), np.full(len(accuracies), i), "o", alpha=0.6)
+        left.lines[-1].set(color=LINE_COLORS["train"], markeredgewidth=0)
+        caught = error >= limit
+        right.plot(error, i, "X" if caught else "o", color="#D55E00" if caught else "#009E73")
+    left.set_yticks(range(len(results)), [name for name, *_ in results])
+    left.invert_yaxis()
+    left.set(xlabel="test accuracy (%) of each run", title="What the accuracy says")
+    right.axvline(limit, color="black", linestyle="--")
+    right.set(xscale="log", xlabel="relative error", title="What the gradient check says")
+    right.text(limit, 0.02, " limit", transform=right.get_xaxis_transform())
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+    figure.suptitle(title)
     return figure
 
 
@@ -217,7 +449,6 @@ def batch_sizes(curves, x_label, marks, title=None):
     if len(curves) > len(colors):
         colors = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(curves)))
     colors = dict(zip(curves, colors, strict=False))
-    mark = {"marker": "D", "color": "black", "markeredgecolor": "white", "linestyle": ""}
     for k, part in enumerate(("train", "test")):
         loss, accuracy, end = panels[:, k]
         _draw_bands(loss, curves, f"{part}_loss", 1, colors)
@@ -228,7 +459,7 @@ def batch_sizes(curves, x_label, marks, title=None):
             values = 100 * arrays[f"{part}_accuracy"][:, -1]
             end.scatter(i + _offsets(values), values, s=9, color=colors[name])
             if name in marks:
-                end.plot(i, marks[name][k], **mark)
+                end.plot(i, marks[name][k], **REPORT_MARK)
         end.set_xticks(range(len(curves)), curves)
         end.set(xlabel="batch size", title=f"final {part} accuracy of each run")
         end.grid(alpha=0.3, axis="y")
@@ -245,7 +476,7 @@ def batch_sizes(curves, x_label, marks, title=None):
     panels[1, 0].set_ylim(min(lows) - 1, 100.5)
     handles = [Line2D([], [], color=color, label=name) for name, color in colors.items()]
     if marks:
-        handles.append(Line2D([], [], label="the report's run", **mark))
+        handles.append(Line2D([], [], label="the report's run", **REPORT_MARK))
     figure.legend(
         handles=handles, title="batch size", loc="outside lower center", ncols=min(len(handles), 8)
     )

@@ -10,7 +10,7 @@ is imported only when one is asked for, as scikit-learn is only when data are.
 
 import argparse
 import csv
-import importlib
+import importlib.util
 import math
 import sys
 import time
@@ -229,6 +229,28 @@ def train(
             if callback:
                 callback(step, metrics)
     return as_history(rows)
+
+
+def train_from_seed(data, seed, n_hidden=(20,), **options):
+    """Make a network that fits `data` and train it, all from one seed; return it and its history.
+
+    The seed gives the initial weights first and the shuffles then, as on the command line: with the
+    same `n_hidden` it gives the same weights whatever the batch size and the learning rate.
+
+    Args:
+        data: a Data.
+        seed: an int, or a generator to go on drawing from.
+        n_hidden: the units of each hidden layer.
+        options: those of `train`.
+    """
+    rng, data = as_rng(seed), check_data(data)
+    model = MLP(data.x_train.shape[1], n_hidden, data.y_train.shape[1], rng)
+    return model, train(model, data, rng=rng, **options)
+
+
+def fastest_backend():
+    """Return "numba" where Numba is installed, else "numpy"."""
+    return "numba" if importlib.util.find_spec("numba") else "numpy"
 
 
 def as_history(rows):

@@ -370,10 +370,10 @@ def test_a_run_that_diverges_is_named(tmp_path, n_jobs):
 
 
 def test_a_run_that_fails_is_named(monkeypatch, capsys):
-    def fail(*args, rng, batch_size, **options):
+    def fail(*args, **options):
         raise TypeError("something else")
 
-    monkeypatch.setattr(compare_batch_sizes, "train", fail)
+    monkeypatch.setattr(compare_batch_sizes, "train_from_seed", fail)
     assert main([*SMALL, "--n_jobs", "1", "--no_output"]) == 1
     assert "error: batch size 7, seed 0: TypeError('something else')" in capsys.readouterr().err
 

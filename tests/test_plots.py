@@ -1,12 +1,14 @@
 """All parts: what the axes of each figure contain."""
 
 import io
+from functools import partial
 
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgba
 
 import plots
+from hidden_units import Unit, describe, unit_inputs
 from mlp_numpy import MLP
 from perceptron import run_cases
 from train_mlp_numpy import METRICS, load_data
@@ -128,6 +130,16 @@ def test_figure_3_draws_the_history():
             assert line.get_ydata() == pytest.approx(scale * history[f"{part}_{metric}"])
 
 
+def test_figure_3_marks_what_the_report_gives():
+    history = {key: np.array([0.9, 0.5]) for key in METRICS} | {"step": np.array([0, 7])}
+    figure = save(plots.curves(history, "title", {"test_loss": 0.4, "train_accuracy": 0.8}))
+    loss, accuracy = ([line.get_label() for line in axes.lines] for axes in figure.axes)
+    assert loss == ["train", "test", "the report's test"]
+    assert accuracy == ["train", "test", "the report's train"]
+    assert figure.axes[0].lines[2].get_xydata().tolist() == [[7, 0.4]]
+    assert figure.axes[1].lines[2].get_xydata().tolist() == [[7, 80]]
+
+
 def test_figure_3_of_a_single_entry_shows_it():
     figure = save(plots.curves({key: np.array([0.5]) for key in ("step", *METRICS)}))
     assert all(line.get_marker() == "o" for axes in figure.axes for line in axes.lines)
@@ -188,6 +200,115 @@ def test_a_boundary_can_be_drawn_of_three_classes_and_of_none_in_sight():
         plots.decision_boundary(lambda points: np.tile([0.9, 0.1], (len(points), 1)), load_data())
     )
     assert len(figure.axes[0].collections) == 2  # the points alone
+
+
+def right_of(edge):
+    """Return a classifier of two classes, sure that class 1 lies to the right of x = edge."""
+    return lambda points: np.eye(2)[(points[:, 0] > edge).astype(int)]
+
+
+def colors_of(axes):
+    """Return the colours along a horizontal line through the middle of an axes' image."""
+    image = axes.images[0].get_array()
+    return image[len(image) // 2]
+
+
+def test_a_training_run_shows_the_boundary_and_both_curves():
+    data = load_data("blobs", n_samples=60)
+    history = {"step": np.array([0, 5])} | {key: np.array([0.2, 0.4]) for key in METRICS}
+    figure = save(plots.training_run(MLP(2, [4], 3, 0).forward, history, data, "title"))
+    boundary, loss, accuracy = figure.axes
+    train, test = boundary.collections[:2]
+    assert np.array_equal(points_of(train), data.x_train)
+    assert np.array_equal(points_of(test), data.x_test)
+    assert len(boundary.images) == 1
+    assert [line.get_ydata().tolist() for line in loss.lines] == 2 * [[0.2, 0.4]]
+    assert [line.get_ydata().tolist() for line in accuracy.lines] == 2 * [[20, 40]]
+    assert legend_of(figure) == ["class 0", "class 1", "class 2", "train", "test"]
+    assert figure.get_suptitle() == "title"
+
+
+def test_frames_show_every_moment_side_by_side_in_one_figure():
+    data = load_data(n_samples=60)
+    moments = [
+        (f"epoch {k}", {"a": (right_of(k), f"a{k}"), "b": (right_of(-k), f"b{k}")}) for k in (0, 1)
+    ]
+    figures = []
+    for (title, panels), figure in zip(moments, plots.boundary_frames(moments, data), strict=True):
+        figures.append(save(figure))
+        assert figure.get_suptitle() == title
+        assert [axes.get_title() for axes in figure.axes] == ["a", "b"]
+        for axes, (predict, caption) in zip(figure.axes, panels.values(), strict=True):
+            assert axes.get_xlabel() == caption
+            assert np.array_equal(points_of(axes.collections[0]), data.x_test)
+            colors = colors_of(axes)
+            x = np.linspace(*axes.get_xlim(), len(colors))
+            is_orange = colors[:, 0] > colors[:, 2]
+            assert np.array_equal(is_orange, predict(x[:, None])[:, 1] == 1)
+            assert len(axes.images) == 1  # of this moment, none of the one before
+    assert figures[0] is figures[1]
+
+
+def test_the_maps_of_hidden_units_are_in_order_with_their_colour_fold_and_note():
+    data = load_data(n_samples=60)
+    units = [
+        Unit(2, fires=0.5, favours=1, fold=1.234, twin=None),
+        Unit(0, fires=0.5, favours=0, fold=-0.5, twin=2),
+        Unit(1, fires=0.0, favours=1, fold=0.0, twin=None),
+    ]
+
+    def unit_inputs(points):  # to the right of 0.5, to the left of it, nowhere
+        x = points[:, 0] - 0.5
+        return np.column_stack([-x, np.full(len(x), -1.0), x])
+
+    figure = save(plots.hidden_units(unit_inputs, units, data, "title"))
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["unit 2: fold +1.23", "unit 0: like unit 2", "unit 1: dead"]
+    right, left, nowhere = map(colors_of, figure.axes)
+    assert right[0].tolist() == [1, 1, 1]  # white: silent
+    assert right[-1][0] > right[-1][2]  # orange, class 1
+    assert left[0][2] > left[0][0]  # blue, class 0
+    assert left[-1].tolist() == [1, 1, 1]
+    assert nowhere.min() == 1
+    lines = [[c for c in axes.collections if hasattr(c, "levels")] for axes in figure.axes]
+    assert list(map(len, lines)) == [1, 1, 0]
+    assert lines[0][0].get_paths()[0].vertices[:, 0] == pytest.approx(0.5)
+    for axes in figure.axes:
+        assert np.array_equal(points_of(axes.collections[-1]), data.x_train)
+
+
+@pytest.mark.parametrize(("n_units", "n_axes"), [(1, 1), (5, 5), (6, 10)])
+def test_any_number_of_hidden_units_can_be_drawn(n_units, n_axes):
+    data, model = load_data(n_samples=60), MLP(2, [n_units], 2, 0)
+    units = describe(model, data.x_train)
+    figure = save(plots.hidden_units(partial(unit_inputs, model), units, data))
+    assert len(figure.axes) == n_axes
+    assert sum(len(axes.images) for axes in figure.axes) == n_units
+
+
+def test_folds_tell_stuck_runs_from_the_others():
+    totals, stuck = [(1, 0.1), (5, 6), (4, 5)], [True, False, False]
+    figure = save(plots.folds(totals, stuck, "title"))
+    (axes,) = figure.axes
+    assert [points_of(dots).tolist() for dots in axes.collections] == [[[1, 0.1]], [[5, 6], [4, 5]]]
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == ["stuck: 1 of 3 runs", "not stuck: 2 of 3 runs"]
+
+
+def test_bugs_are_drawn_with_their_accuracies_and_errors():
+    results = [
+        ("No bug", np.array([0.9, 0.8]), 1e-10),
+        ("a bug", np.array([0.85, np.nan]), 0.5),
+    ]
+    left, right = save(plots.bugs(results, 1e-7, "title")).axes
+    assert [label.get_text() for label in left.get_yticklabels()] == ["No bug", "a bug"]
+    for i, (dots, (_, accuracies, _)) in enumerate(zip(left.lines, results, strict=True)):
+        assert dots.get_xdata() == pytest.approx(100 * accuracies, nan_ok=True)
+        assert set(dots.get_ydata()) == {i}
+    *errors, limit = right.lines
+    assert [line.get_xydata().tolist() for line in errors] == [[[1e-10, 0]], [[0.5, 1]]]
+    assert [line.get_marker() for line in errors] == ["o", "X"]
+    assert set(limit.get_xdata()) == {1e-7}
 
 
 def make_curves(names, n_runs=40, n_points=21):

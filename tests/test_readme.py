@@ -2,6 +2,7 @@
 
 import csv
 import importlib
+import io
 import re
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.testing.compare import compare_images
+from PIL import Image, ImageChops
 
+import animate_boundary
+import backprop_bugs
 import compare_batch_sizes
 import gradient_check
 import perceptron
@@ -210,6 +214,11 @@ def test_the_gradient_checks_are_those_of_the_readme(capsys):
         assert 0.1 < float(error) / float(our_error) < 10
 
 
+def test_the_bugs_are_those_of_the_readme(capsys):
+    assert backprop_bugs.main([]) is None
+    assert capsys.readouterr().out in README
+
+
 def test_figure_3_is_of_the_history_committed_beside_it():
     with open(ROOT / "figures/history.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -273,6 +282,19 @@ def test_the_figures_committed_are_those_that_the_commands_draw(tmp_path):
         assert difference is None, difference
 
 
+def test_the_animation_is_the_one_that_its_command_draws(tmp_path):
+    assert animate_boundary.main(["--output_dir", str(tmp_path)]) == 0
+    paths = ROOT / "figures" / animate_boundary.FILE, tmp_path / animate_boundary.FILE
+    assert paths[0].stat().st_size < 2e6
+    ours, drawn = (Image.open(io.BytesIO(path.read_bytes())) for path in paths)
+    assert ours.n_frames == drawn.n_frames >= 30
+    for k in range(ours.n_frames):
+        ours.seek(k)
+        drawn.seek(k)
+        difference = ImageChops.difference(ours.convert("RGB"), drawn.convert("RGB"))
+        assert np.mean(np.asarray(difference)) < 1, k
+
+
 def test_every_picture_shows_what_the_text_beside_it_says():
     pictures = dict(re.findall(r"!\[(.*?)\]\(figures/(.*?)\.png\)", README))
     assert {text.partition(":")[0]: name for text, name in pictures.items()} == {
@@ -282,6 +304,7 @@ def test_every_picture_shows_what_the_text_beside_it_says():
         "Figure 4": "figure4_batch_sizes",
         "Figure 4 at equal updates": "updates/figure4_batch_sizes",
     }
+    assert re.findall(r"!\[Animation: .*?\]\((.*?)\)", README) == ["figures/boundary.gif"]
 
 
 def test_the_loop_shown_is_the_loop_that_trains():
