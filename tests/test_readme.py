@@ -255,7 +255,7 @@ def test_the_benchmark_refuses_loops_that_differ(monkeypatch):
 def test_the_map_of_the_files_is_complete():
     named = {re.match(r"`(.*?)/?`", row[0])[1] for row in rows_of("file | part | what it is")}
     scripts = {path.name for path in ROOT.glob("*.py")}
-    assert named == scripts | {"tests", "benchmarks", "figures"}
+    assert named == scripts | {"mlp_visualization.ipynb", "tests", "benchmarks", "figures"}
 
 
 def test_every_command_of_the_readme_is_one_that_the_scripts_take(monkeypatch, tmp_path, capsys):
