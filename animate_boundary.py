@@ -13,7 +13,6 @@ from command_line import (
     add_output_dir_flag,
     prepare_output,
     run,
-    seed_number,
     whole_number,
     write_files,
 )
@@ -22,6 +21,7 @@ from compare_batch_sizes import batch_sizes
 from mlp_numpy import MLP
 from train_mlp_numpy import (
     accuracy,
+    add_seed_flag,
     add_training_flags,
     check_data,
     check_training_flags,
@@ -99,13 +99,7 @@ def parse_args(argv=None):
         default=1500,
         help="the epoch of the last frame (default: %(default)s)",
     )
-    flag(
-        "--seed",
-        metavar="N",
-        type=seed_number,
-        default=42,
-        help="seed of the initial weights and the shuffles (default: %(default)s)",
-    )
+    add_seed_flag(parser)
     add_training_flags(parser, backend=fastest_backend())
     add_output_dir_flag(parser)
     args = parser.parse_args(argv)

@@ -288,7 +288,8 @@ def boundary_frames(frames, data, resolution=120):
     figure = None
     for title, regions in frames:
         if figure is None:
-            figure, panels = _new_figure(9.6, 3.7, 1, len(regions), sharey=True, squeeze=False)
+            width = 3.2 * len(regions)
+            figure, panels = _new_figure(width, 3.7, 1, len(regions), squeeze=False)
             panels = dict(zip(regions, panels[0], strict=True))
             for axes in panels.values():
                 _scatter(axes, data.x_test, data.y_test.argmax(axis=1), "test")

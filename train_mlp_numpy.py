@@ -313,6 +313,17 @@ def batch_size_or_full(text):
         raise argparse.ArgumentTypeError(f"{error}, such as 16, or full") from None
 
 
+def add_seed_flag(parser):
+    """Add the flag of the seed of a single run."""
+    parser.add_argument(
+        "--seed",
+        metavar="N",
+        type=seed_number,
+        default=42,
+        help="seed of the initial weights and the shuffles (default: %(default)s)",
+    )
+
+
 def add_training_flags(parser, backend):
     """Add the flags of the network, its training and its data; `backend` is a default."""
     flag = parser.add_argument
@@ -416,13 +427,7 @@ def parse_args(argv=None):
         default="full",
         help="rows of a batch: 1 is stochastic gradient descent (default: %(default)s)",
     )
-    flag(
-        "--seed",
-        metavar="N",
-        type=seed_number,
-        default=42,
-        help="seed of the initial weights and the shuffles (default: %(default)s)",
-    )
+    add_seed_flag(parser)
     add_training_flags(parser, backend="numpy")
     add_output_flags(parser)
     args = parser.parse_args(argv)
