@@ -135,7 +135,7 @@ def prepare_output(parser, args, names):
         reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
         parser.error(
             f"argument --output_dir: cannot write to {args.output_dir!r} ({reason}); "
-            "name a folder that can be written, or pass --no_output"
+            "name a folder that can be written"
         )
     return folder
 

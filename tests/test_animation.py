@@ -8,7 +8,7 @@ from PIL import Image
 
 import animate_boundary
 import plots
-from animate_boundary import epochs_to_show, frames, main, parse_args, snapshots
+from animate_boundary import epochs_to_show, frames, main, snapshots
 from mlp_numpy import MLP
 from train_mlp_numpy import accuracy, load_data, train
 
@@ -62,13 +62,6 @@ def test_the_command_writes_an_animation(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "batch size 16: test accuracy" in out
     assert out.endswith(f"wrote {tmp_path / animate_boundary.FILE}\n")
-
-
-def test_data_that_cannot_be_drawn_are_refused(capsys):
-    with pytest.raises(SystemExit) as end:
-        parse_args(["--dataset", "digits", "--output_dir", "nowhere"])
-    assert end.value.code == 2
-    assert "digits has 64 features" in capsys.readouterr().err
 
 
 def figures(n):

@@ -29,7 +29,8 @@ from train_mlp_numpy import METRICS, evaluate, load_data, main, parse_args
 
 ROOT = Path(__file__).parent.parent
 TRAINER, PERCEPTRON = "train_mlp_numpy.py", "perceptron.py"
-COMPARE = "compare_batch_sizes.py"
+COMPARE, ANIMATE = "compare_batch_sizes.py", "animate_boundary.py"
+BUGS = "backprop_bugs.py"
 QUICK = ("--n_samples", "60", "--max_steps", "20")
 ENVIRONMENT = {**os.environ, "MPLBACKEND": "agg"}
 
@@ -486,6 +487,14 @@ BAD_ARGUMENTS = [
     (COMPARE, ["--dataset", "digits", "--noise", "0.1"], "leave out"),
     (COMPARE, ["--output_dir", "/dev/null"], "it is a file"),
     (COMPARE, ["--no_output", "--resume"], "there are no files to go on with"),
+    (ANIMATE, ["--batch_size", "16"], "did you mean --batch_sizes?"),
+    (ANIMATE, ["--batch_sizes", "16,,1"], "such as 16,64,full"),
+    (ANIMATE, ["--max_steps", "0"], "give a whole number of at least 1"),
+    (ANIMATE, ["--seed", "-1"], "give a whole number from 0 to 4294967295"),
+    (ANIMATE, ["--dataset", "digits"], "choose moons, circles or blobs"),
+    (ANIMATE, ["--output_dir", "/dev/null"], "it is a file"),
+    (ANIMATE, ["--no_output"], "unknown argument"),
+    (BUGS, ["--seed", "3"], "--help lists the flags"),
 ]
 
 
