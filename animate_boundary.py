@@ -6,6 +6,11 @@ trains a network with the full batch, one in batches of 16 and one row by row, a
 initial weights, and draws them side by side at the same epochs.
 """
 
+if __name__ == "__main__":
+    import signals
+
+    signals.die_quietly()  # on Ctrl-C, before `run` knows better: NumPy takes a while to import
+
 import copy
 
 from command_line import (

@@ -16,6 +16,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+import signals
 from common import open_whole
 
 
@@ -45,16 +46,17 @@ class ArgumentParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
 
 
-def whole_number(least, most=None):
+def whole_number(least, most=10**9):
     """Return an argparse type: a whole number from `least` to `most`, in plain digits."""
-    bound = f"of at least {least}" if most is None else f"from {least} to {most}"
 
     def parse(text):
         if re.fullmatch(r"[+-]?[0-9]{1,30}", text):
             number = int(text)
-            if least <= number and (most is None or number <= most):
+            if least <= number <= most:
                 return number
-        raise argparse.ArgumentTypeError(f"{text!r} will not do; give a whole number {bound}")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} will not do; give a whole number from {least} to {most}"
+        )
 
     return parse
 
@@ -184,28 +186,76 @@ def finish_figures(figures, folder, show):
     return written
 
 
+class Output:
+    """A standard stream that may be lost, to a reader who left or a full disk.
+
+    The script need not care. What it prints from then on goes nowhere; when the reader of stdout
+    has left, that is taken as the wish that it should stop.
+    """
+
+    def __init__(self, stream):
+        self.stream, self.error = stream, None
+        self.is_stdout = stream is sys.stdout
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+    def write(self, text):
+        """Write the text, unless the stream is lost."""
+        return self._call(self.stream.write, text)
+
+    def flush(self):
+        """Flush the stream, unless it is lost."""
+        self._call(self.stream.flush)
+
+    def _call(self, method, *args):
+        try:
+            return method(*args)
+        except OSError as error:
+            # What is still in the buffer must go somewhere when Python flushes it at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+            self.error = error
+            if self.is_stdout and isinstance(error, BrokenPipeError):
+                signals.stop(signals.SIGPIPE)
+
+
 def run(main):
     """Run a script's `main` and exit with its status.
 
-    130 after Ctrl-C, 141 when the reader of a pipe has gone (`| head -1`), 1 with one line on
-    stderr when numbers overflow or a file or the memory fails.
+    128 plus the number of the signal after Ctrl-C (130), `kill` (143) and when the reader of a pipe
+    has gone, as with `| head -1` (141); 1 with one line on stderr when numbers overflow or a file
+    or the memory fails.
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller, as by `>&-`
             setattr(sys, name, io.StringIO())
         else:  # any path can be printed, whatever the encoding
             getattr(sys, name).reconfigure(errors="backslashreplace")
+            setattr(sys, name, Output(getattr(sys, name)))
+    script = Path(sys.argv[0]).name
+    status = 0
     try:
-        status = main()
+        signals.raise_stopped()
+        try:
+            status = main() or 0
+        except SystemExit as end:  # of the parser
+            status = end.code
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        status = 130
-    except BrokenPipeError:
-        # Python flushes stdout once more at exit, which must not fail a second time.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 141
+    except KeyboardInterrupt as interrupt:
+        signals.let_go()
+        status = signals.exit_status(interrupt)
+        if status != 128 + signals.SIGPIPE:
+            print(f"{script}: interrupted", file=sys.stderr)
     except (FloatingPointError, OSError, MemoryError) as error:
-        print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
+        print(f"{script}: error: {error}", file=sys.stderr)
+        status = 1
+    except Exception:
+        if signals.pending is None:
+            raise
+        status = 128 + signals.pending  # foreign code made another exception of it
+    signals.let_go()
+    lost = getattr(sys.stdout, "error", None)
+    if lost is not None and status == 0:
+        print(f"{script}: error: cannot write to stdout: {lost.strerror}", file=sys.stderr)
         status = 1
     sys.exit(status)

@@ -10,6 +10,11 @@ The training is that of train_mlp_numpy.py. joblib hands the runs to the cores o
 with --dask, to those of a cluster.
 """
 
+if __name__ == "__main__":
+    import signals
+
+    signals.die_quietly()  # on Ctrl-C, before `run` knows better: NumPy takes a while to import
+
 import argparse
 import csv
 import logging
@@ -26,6 +31,7 @@ from pathlib import Path
 
 import numpy as np
 
+import signals
 from command_line import (
     ArgumentParser,
     add_output_flags,
@@ -53,7 +59,15 @@ FILES = RUNS, HISTORIES, SUMMARY, FIGURE_4 = (
     "summary.csv",
     "figure4_batch_sizes.png",
 )
-MODULES = ("common", "modules", "mlp_numpy", "command_line", "train_mlp_numpy", "mlp_numba")
+MODULES = (  # each after those that it imports
+    "signals",
+    "common",
+    "modules",
+    "mlp_numpy",
+    "command_line",
+    "train_mlp_numpy",
+    "mlp_numba",
+)
 
 # What --max_steps and --eval_freq count, and their defaults: the epochs of the report, or the
 # updates that these are at batch size 16.
@@ -659,18 +673,19 @@ def main(argv=None):
                     study.write(args.batch_sizes)
                     for name in (SUMMARY, FIGURE_4):
                         (output_dir / name).unlink(missing_ok=True)
-                study.add(*result)
-    except BrokenPipeError:  # the reader of what we print has gone, which is no failure
-        raise
+                with signals.postponed():
+                    study.add(*result)
     except failures as error:
-        left = [key for key in missing if key not in study.histories]
-        print(
-            f"compare_batch_sizes.py: {reason_for_stopping(error, left, args.n_jobs)}\n"
-            f"{len(wanted) - len(left)} of {len(wanted)} runs are done"
-            + ("; --resume keeps them" if output_dir else ""),
-            file=sys.stderr,
-        )
-        return 130 if isinstance(error, KeyboardInterrupt) else 1
+        status = signals.exit_status(error) if isinstance(error, KeyboardInterrupt) else 1
+        if status != 128 + signals.SIGPIPE:  # that nobody reads on is no failure
+            left = [key for key in missing if key not in study.histories]
+            print(
+                f"compare_batch_sizes.py: {reason_for_stopping(error, left, args.n_jobs)}\n"
+                f"{len(wanted) - len(left)} of {len(wanted)} runs are done"
+                + ("; --resume keeps them" if output_dir else ""),
+                file=sys.stderr,
+            )
+        return status
     finally:
         if client:
             client.close()

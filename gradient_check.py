@@ -7,6 +7,11 @@ each gradient. A correct gradient agrees to nine digits; a wrong one, however we
 train, does not. The tests demand that every error stays below `LIMIT`.
 """
 
+if __name__ == "__main__":
+    import signals
+
+    signals.die_quietly()  # on Ctrl-C, before `run` knows better: NumPy takes a while to import
+
 import math
 from itertools import groupby
 from typing import NamedTuple

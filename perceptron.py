@@ -6,6 +6,11 @@ could reach on that distribution. `python perceptron.py` prints them and draws F
 no layers here and no backpropagation (see modules.py).
 """
 
+if __name__ == "__main__":
+    import signals
+
+    signals.die_quietly()  # on Ctrl-C, before `run` knows better: NumPy takes a while to import
+
 import math
 from statistics import NormalDist
 from typing import NamedTuple
@@ -134,9 +139,8 @@ class Perceptron:
 
         One point of shape (n_inputs,) gives one label.
         """
-        x = np.asarray(x, dtype=float)
         labels = np.where(self._with_ones(np.atleast_2d(x)) @ self.weights >= 0, 1, -1)
-        return labels if x.ndim == 2 else labels[0]
+        return labels if np.ndim(x) == 2 else labels[0]
 
     def train(self, x, labels):
         """Fit the weights by batch gradient descent on the misclassified points.
@@ -165,9 +169,9 @@ class Perceptron:
             raise ValueError(f"labels must have shape ({len(x)},), got {labels.shape}")
         if len(x) == 0:
             raise ValueError("there are no points to train on, got 0 rows")
-        if not np.isin(labels, (1, -1)).all():
-            other = labels[~np.isin(labels, (1, -1))][0]
-            raise ValueError(f"labels must be +1 or -1, got {other}; map your classes to these")
+        others = labels[~np.isin(labels, (1, -1))]
+        if len(others) > 0:
+            raise ValueError(f"labels must be +1 or -1, got {others[0]}; map your classes to these")
         history = {"misclassified": [], "loss": [], "converged_epoch": None}
         scores = x @ self.weights
         for epoch in range(self.max_epochs):

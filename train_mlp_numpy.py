@@ -8,6 +8,11 @@ The layers are in modules.py and the network in mlp_numpy.py. Figures are drawn 
 is imported only when one is asked for, as scikit-learn is only when data are.
 """
 
+if __name__ == "__main__":
+    import signals
+
+    signals.die_quietly()  # on Ctrl-C, before `run` knows better: NumPy takes a while to import
+
 import argparse
 import csv
 import importlib.util
@@ -20,6 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+import signals
 from command_line import (
     ArgumentParser,
     add_output_flags,
@@ -442,7 +448,8 @@ class Progress:
     """
 
     def __init__(self, max_steps, eval_freq):
-        self.step = 0
+        self.step = 0  # the last epoch that is done
+        self.epoch = 1  # the one under way
         self.start = time.perf_counter()
         self.rows = []  # of the history, each appended whole, at whatever moment Ctrl-C comes
         self.max_steps = max_steps
@@ -456,13 +463,15 @@ class Progress:
 
     def __call__(self, step, metrics):
         """Take note of an epoch, as `train` reports it."""
+        signals.check()
         if step == 0:  # all is set up and, if need be, compiled
             self.start = time.perf_counter()
         if self.bar is not None:
             self.bar.update(step - self.step)
-        self.step = step
+        self.step = self.epoch = step
         if metrics is not None:
             self.record(step, metrics)
+        self.epoch = min(step + 1, self.max_steps)
 
     def record(self, step, metrics):
         """Add an entry to the history and show it."""
@@ -528,39 +537,42 @@ def main(argv=None):
     model = MLP(n_features, args.dnn_hidden_units, data.y_train.shape[1], rng)
 
     status, progress = 0, Progress(args.max_steps, args.eval_freq)
-    try:
-        train(
-            model,
-            data,
-            learning_rate=args.learning_rate,
-            max_steps=args.max_steps,
-            eval_freq=args.eval_freq,
-            batch_size=batch_size,
-            rng=rng,
-            backend=args.backend,
-            callback=progress,
-        )
-    except FloatingPointError as error:
-        status, failure = 1, f"error: {error}"
-    except KeyboardInterrupt:
-        status, failure = 130, f"interrupted in epoch {progress.step + 1} of {args.max_steps}"
-    seconds = time.perf_counter() - progress.start
-    if status == 130 and progress.rows:
-        # The network as it will be saved, in the midst of this epoch, is the last entry.
-        progress.record(progress.step + 1, evaluate(model, data))
-    progress.close()
-    if status:
-        print(f"train_mlp_numpy.py: {failure}", file=sys.stderr)
-    if not progress.rows:
-        return status
-    history = as_history(progress.rows)
-    print_summary(history, seconds, updates=progress.step * math.ceil(n_rows / batch_size))
+    # What has been trained is written, whatever comes. Drawing takes a second and may be stopped.
+    with signals.postponed():
+        try:
+            with signals.heard():
+                train(
+                    model,
+                    data,
+                    learning_rate=args.learning_rate,
+                    max_steps=args.max_steps,
+                    eval_freq=args.eval_freq,
+                    batch_size=batch_size,
+                    rng=rng,
+                    backend=args.backend,
+                    callback=progress,
+                )
+        except FloatingPointError as error:
+            status, failure = 1, f"error: {error}"
+        except KeyboardInterrupt as interrupt:
+            status = signals.exit_status(interrupt)
+            failure = f"interrupted in epoch {progress.epoch} of {args.max_steps}"
+        seconds = time.perf_counter() - progress.start
+        if status > 128 and progress.rows and progress.rows[-1]["step"] < progress.epoch:
+            # The network as it will be saved, in the midst of this epoch, is the last entry.
+            progress.record(progress.epoch, evaluate(model, data))
+        progress.close()
+        if status not in (0, 128 + signals.SIGPIPE):
+            print(f"train_mlp_numpy.py: {failure}", file=sys.stderr)
+        if not progress.rows:
+            return status
+        history = as_history(progress.rows)
+        print_summary(history, seconds, updates=progress.step * math.ceil(n_rows / batch_size))
 
-    # What cannot be had again is written first; drawing takes a second, and may be interrupted.
-    writers = {"history.csv": partial(save_history, history)}
-    if status != 1:  # what is left of a network that diverged is of no use
-        writers["model.npz"] = model.save
-    written = not output_dir or write_files(output_dir, writers)
+        writers = {"history.csv": partial(save_history, history)}
+        if status != 1:  # what is left of a network that diverged is of no use
+            writers["model.npz"] = model.save
+        written = not output_dir or write_files(output_dir, writers)
     if status != 1 and (output_dir or args.show):
         size = "full batch" if batch_size == n_rows else f"batch size {batch_size}"
         title = f"{args.dataset}, {size}, learning rate {args.learning_rate:g}"

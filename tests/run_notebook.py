@@ -13,6 +13,7 @@ import nbformat
 from nbclient import NotebookClient
 from PIL import Image
 
+from command_line import ArgumentParser, run
 from common import open_whole
 
 PATH = Path(__file__).parent.parent / "mlp_visualization.ipynb"
@@ -47,8 +48,14 @@ def compact(picture):
     return base64.b64encode(file.getvalue()).decode()
 
 
-if __name__ == "__main__":
+def main(argv=None):
+    """Write the notebook with its outputs."""
+    ArgumentParser("Run the notebook and write it with its outputs.").parse_args(argv)
     notebook = executed()
     with open_whole(PATH, encoding="utf-8") as file:
         nbformat.write(notebook, file)
     print(f"wrote {PATH.name}, {PATH.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -36,7 +36,7 @@ def test_without_a_bug_the_network_is_the_project_s_own():
 
 
 def test_most_bugs_reach_a_plausible_accuracy():
-    medians = {name: np.median(a) for name, a, _ in backprop_bugs.measure(load_data(), [1, 2])}
+    medians = {name: np.median(a) for name, a, _ in backprop_bugs.measure(load_data(), [1])}
     assert len(medians) == 10
     right = medians.pop("No bug")
     assert sum(accuracy > right - 0.05 for accuracy in medians.values()) > len(medians) / 2
