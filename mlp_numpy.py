@@ -4,8 +4,12 @@ It predicts, passes gradients back, takes a step of gradient descent, and goes t
 It knows nothing of data, batches or epochs; train_mlp_numpy.py does.
 """
 
+import io
+import math
+import warnings
 import zipfile
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
@@ -90,24 +94,25 @@ class MLP:
 
     @classmethod
     def load(cls, path):
-        """Return the network that `save` wrote to `path`. Nothing in the file is executed.
+        """Return the network that `save` wrote to `path`.
+
+        The file may come from anyone: nothing in it is executed, and it takes a few times its own
+        size of memory, whatever it says of itself.
 
         Raises:
             OSError: when the file cannot be read.
             ValueError: when it is not a network that `save` wrote; names the file and the reason.
         """
+        path = Path(path)
+        if path.exists() and not path.is_file():  # from a pipe or a device one could read forever
+            raise ValueError(f"{path} is not a saved MLP: it is not a regular file")
+        content = path.read_bytes()
         try:
-            with open(path, "rb") as file:
-                if not zipfile.is_zipfile(file):
-                    raise ValueError("it is not an .npz archive")
-                file.seek(0)
-                with np.load(file, allow_pickle=False) as archive:
-                    arrays = dict(archive)
-            return cls._of_arrays(arrays)
-        except OSError:
-            raise
+            return cls._of_arrays(read_arrays(content))
         except Exception as error:  # a broken archive fails in more ways than one can list
-            raise ValueError(f"{path} is not a saved MLP: {error}") from error
+            words = "".join(c if c.isprintable() else " " for c in str(error))
+            reason = " ".join(words.split())[:200] or type(error).__name__
+            raise ValueError(f"{path} is not a saved MLP: {reason}") from error
 
     @classmethod
     def _of_arrays(cls, arrays):
@@ -118,12 +123,16 @@ class MLP:
                 f"it holds {sorted(arrays)}, where matrices weight_0, weight_1, ... are expected"
             )
         n_inputs, *n_hidden = (weight.shape[0] for weight in weights)
-        model = cls(n_inputs, n_hidden, n_classes=weights[-1].shape[1])
+        n_classes = weights[-1].shape[1]
+        shapes = [weight.shape for weight in weights]
+        if shapes != list(pairwise([n_inputs, *n_hidden, n_classes])):
+            raise ValueError(f"its weights do not fit one another, of shapes {shapes}")
+        model = cls(n_inputs, n_hidden, n_classes)
         for name, layer, key in model._named_params():
             array, shape = arrays.pop(name, None), layer.params[key].shape
-            if array is None or array.shape != shape or array.dtype != float:
-                found = "missing" if array is None else f"{array.dtype} of shape {array.shape}"
-                raise ValueError(f"{name} must be float64 of shape {shape}, but is {found}")
+            if array is None or array.shape != shape:
+                found = "missing" if array is None else f"of shape {array.shape}"
+                raise ValueError(f"{name} must have shape {shape}, but is {found}")
             if not np.isfinite(array).all():
                 raise ValueError(f"{name} is not finite")
             layer.params[key] = array
@@ -136,3 +145,38 @@ class MLP:
         for i, linear in enumerate(self.layers[::2]):
             for key in linear.params:
                 yield f"{key}_{i}", linear, key
+
+
+def read_arrays(content):
+    """Return the float64 arrays in an .npz file, by name, from its bytes.
+
+    An array is made only when all of its bytes are seen to be there. `save` compresses nothing, so
+    the members of the archive are together no longer than the file.
+
+    Raises:
+        ValueError: when the file is no such archive; a broken one can raise other Exceptions, too.
+    """
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        raise ValueError("it is not an .npz archive")
+    arrays = {}
+    with zipfile.ZipFile(io.BytesIO(content)) as archive, warnings.catch_warnings():
+        warnings.simplefilter("error")  # what the parser of a header warns of, `save` did not write
+        members = archive.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise ValueError("it is compressed")
+        if sum(member.file_size for member in members) > len(content):
+            raise ValueError("its arrays overlap")
+        for member in members:
+            name, array = member.filename.removesuffix(".npy"), io.BytesIO(archive.read(member))
+            if np.lib.format.read_magic(array) != (1, 0):
+                raise ValueError(f"{name} is not of version 1.0 of the .npy format")
+            shape, _, dtype = np.lib.format.read_array_header_1_0(array)
+            if dtype != np.float64:
+                raise ValueError(f"{name} must be float64, but is {dtype}")
+            n_bytes = member.file_size - array.tell()
+            are_sizes = all(type(size) is int and size >= 0 for size in shape)
+            if not are_sizes or math.prod(shape) * dtype.itemsize != n_bytes:
+                raise ValueError(f"{name} has {n_bytes} bytes, which do not fit its shape {shape}")
+            array.seek(0)
+            arrays[name] = np.lib.format.read_array(array, allow_pickle=False)
+    return arrays
