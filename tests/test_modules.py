@@ -1,6 +1,8 @@
 """Part II: claims about the layers, above all that their gradients are right."""
 
 import math
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -302,8 +304,9 @@ def test_cross_entropy_changes_none_of_its_arguments():
     assert np.array_equal(targets, np.eye(2))
 
 
-@pytest.mark.parametrize("layer", [Linear(2, 2), ReLU(), SoftMax()], ids=lambda x: type(x).__name__)
-def test_backward_before_forward_is_a_clear_error(layer):
+@pytest.mark.parametrize("kind", [Linear, ReLU, SoftMax])
+def test_backward_before_forward_is_a_clear_error(kind):
+    layer = Linear(2, 2) if kind is Linear else kind()
     with pytest.raises(RuntimeError, match=f"{type(layer).__name__}.backward .* call forward"):
         layer.backward(np.ones((1, 2)))
 
@@ -332,8 +335,9 @@ def test_cross_entropy_backward_before_forward_is_a_clear_error():
         CrossEntropy().backward()
 
 
-@pytest.mark.parametrize("layer", [Linear(3, 2), ReLU(), SoftMax()], ids=lambda x: type(x).__name__)
-def test_a_gradient_of_the_wrong_shape_is_an_error(layer):
+@pytest.mark.parametrize("kind", [Linear, ReLU, SoftMax])
+def test_a_gradient_of_the_wrong_shape_is_an_error(kind):
+    layer = Linear(3, 2) if kind is Linear else kind()
     layer.forward(np.ones((4, 3)))
     with pytest.raises(ValueError, match=r"dout must have the output's shape .* got \(4, 1\)"):
         layer.backward(np.ones((4, 1)))
@@ -375,3 +379,34 @@ def test_linear_needs_whole_sizes(size):
 def test_targets_that_are_not_one_hot_are_an_error(targets, message):
     with pytest.raises(ValueError, match=message):
         CrossEntropy().forward([[0.5, 0.5]], targets)
+
+
+def test_the_row_that_is_not_one_hot_is_named():
+    targets = [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]]
+    with pytest.raises(ValueError, match=r"targets must be one-hot, .* got \[1\. 1\.\] in row 2;"):
+        CrossEntropy().forward(np.full((4, 2), 0.5), targets)
+    targets[2] = [0.5, 0.5]
+    with pytest.raises(ValueError, match=r"got \[0\.5 0\.5\] in row 2;"):
+        CrossEntropy().forward(np.full((4, 2), 0.5), targets)
+
+
+@pytest.mark.parametrize("kind", [Linear, ReLU, SoftMax])
+def test_numbers_of_any_kind_are_taken_in_double_precision(kind):
+    layer = Linear(2, 2, rng=0) if kind is Linear else kind()
+    x, dout = [[0.5, 3.0], [-1.0, 0.0]], [[1.0, -2.0], [0.25, 4.0]]
+    expected = layer.forward(np.array(x)), layer.backward(np.array(dout))
+    for number in (Fraction, np.float32, Decimal):
+        given = [[[number(value) for value in row] for row in rows] for rows in (x, dout)]
+        for got, right in zip(
+            (layer.forward(given[0]), layer.backward(given[1])), expected, strict=True
+        ):
+            assert got.dtype == np.float64
+            assert np.array_equal(got, right)
+
+
+def test_the_loss_takes_numbers_of_any_kind_too():
+    loss = CrossEntropy()
+    predictions = [[Fraction(1, 4), Fraction(3, 4)]]
+    assert loss.forward(predictions, [[Fraction(0), Fraction(1)]]) == -np.log(0.75)
+    assert loss.backward().dtype == np.float64
+    assert loss.backward().tolist() == [[0.25, -0.25]]

@@ -1,18 +1,28 @@
 """Part I: the report's figures, and claims about the perceptron's mathematics."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from gradient_check import numerical_gradient
-from perceptron import CASES, Perceptron, bayes_accuracy, generate_dataset, run_cases
+from perceptron import (
+    CASES,
+    Perceptron,
+    Result,
+    bayes_accuracy,
+    generate_dataset,
+    print_table,
+    run_cases,
+)
 
 
 def test_seed_42_reproduces_the_report_to_the_digit():
     results = run_cases(42)
     assert [result.test_accuracy for result in results] == [1.000, 0.525, 0.850, 0.375]
     assert [result.history["converged_epoch"] for result in results] == [1, None, None, None]
+    assert [round(result.train_accuracy, 3) for result in results] == [1.0, 0.706, 0.769, 0.525]
 
 
 def test_another_seed_gives_other_figures():
@@ -56,7 +66,9 @@ def test_randomness_is_passed_in():
 def test_sign_of_zero_is_plus_one():
     perceptron = Perceptron(2)
     assert perceptron.forward([[0.3, -5.0]]).tolist() == [1]
-    assert perceptron.forward([0.3, -5.0]) == 1  # a single point, a single label
+    label = perceptron.forward([0.3, -5.0])  # a single point, a single label
+    assert label == 1
+    assert np.shape(label) == ()
 
 
 def test_the_bias_is_the_last_weight():
@@ -162,6 +174,7 @@ def test_weights_that_overflow_end_training_with_the_epoch():
         (lambda: Perceptron(2).forward([[1.0]]), r"points must have shape \(N, 2\), got \(1, 1\)"),
         (lambda: Perceptron(1).forward([[np.inf]]), "points must be finite"),
         (lambda: Perceptron(1).train([[1.0]], [0]), r"labels must be \+1 or -1, got 0"),
+        (lambda: Perceptron(1).train([[1.0]] * 4, [1, -1, 2, 3]), r"labels must be .* got 2;"),
         (lambda: Perceptron(1).train([[1.0]], [np.nan]), r"labels must be \+1 or -1, got nan"),
         (
             lambda: Perceptron(1).train([[1.0]], [1, 1]),
@@ -174,3 +187,63 @@ def test_weights_that_overflow_end_training_with_the_epoch():
 def test_bad_input_is_a_value_error_that_says_what_is_wrong(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_defaults_are_the_report_s():
+    perceptron = Perceptron(2)
+    assert (perceptron.max_epochs, perceptron.learning_rate) == (100, 0.01)
+    drawn = generate_dataset([2, 2], [0, 0], rng=0), generate_dataset([2, 2], [0, 0], 0.5, rng=0)
+    assert all(map(np.array_equal, *drawn))
+
+
+def test_numbers_of_any_kind_will_do():
+    half = Fraction(1, 2)
+    drawn = [generate_dataset([m, 2], [0, m], rng=0) for m in (half, 0.5)]
+    assert all(map(np.array_equal, *drawn))
+    assert bayes_accuracy([half], [0], 1.0) == bayes_accuracy([0], [half], 1.0)
+    assert bayes_accuracy([half], [0], 1.0) == bayes_accuracy([0.5], [0.0], 1.0)
+    perceptron = Perceptron(1)
+    perceptron.train([[half], [-half]], [1, -1])
+    assert perceptron.forward([[half], [-half]]).tolist() == [1, -1]
+    assert perceptron.forward([-half]) == -1
+
+
+def test_weights_that_overflow_are_one_error_and_no_warning():
+    perceptron = Perceptron(2, learning_rate=1e308)
+    with pytest.raises(
+        FloatingPointError, match=r"w\.x \+ b is no longer finite after epoch 0: try a"
+    ):
+        perceptron.train([[-50.0, 0.0], [0.0, 1.0]], [-1, 1])  # 0 times infinity is one
+
+
+RESULT = Result(CASES[0], *5 * [None], {"converged_epoch": 3}, 0.25, 0.5, 0.75)
+NEVER = RESULT._replace(case=CASES[3], history={"converged_epoch": None})
+
+
+def test_the_table_has_a_line_for_each_case(capsys):
+    print_table([RESULT, NEVER], 7)
+    assert capsys.readouterr().out == (
+        "case                           converged         train   test  Bayes\n"
+        "1 Separable                    at epoch 3        0.250  0.500  0.750\n"
+        "2 Close means + high variance  not in 7          0.250  0.500  0.750\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("repeats", "ends"),
+    [
+        ([[0.5, 1.0], [0.7, 1.0]], ["0.600  0.141", "1.000  0.000"]),  # of a sample: N - 1
+        ([[0.5, 1.0], [0.6, 0.9], [0.7, 0.5]], ["0.600  0.100", "0.800  0.265"]),
+        ([[0.5, 1.0]], ["0.500  -", "1.000  -"]),
+    ],
+)
+def test_repeats_add_the_mean_and_the_deviation(capsys, repeats, ends):
+    print_table([RESULT, NEVER], 7, np.array(repeats))
+    heading, *lines = capsys.readouterr().out.splitlines()
+    columns = "case                           converged         train   test  Bayes   "
+    assert heading == f"{columns}test, mean and std of {len(repeats)} seeds"
+    starts = [
+        "1 Separable                    at epoch 3        0.250  0.500  0.750   ",
+        "2 Close means + high variance  not in 7          0.250  0.500  0.750   ",
+    ]
+    assert lines == [start + end for start, end in zip(starts, ends, strict=True)]

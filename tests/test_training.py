@@ -1,6 +1,7 @@
 """Parts II and III: the training loop and its data, as claims about gradient descent."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -8,9 +9,19 @@ from sklearn.datasets import load_digits, make_moons
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
+import mlp_numba
 from mlp_numpy import MLP
 from modules import CrossEntropy, Linear
-from train_mlp_numpy import METRICS, Data, accuracy, evaluate, load_data, train
+from train_mlp_numpy import (
+    DATASETS,
+    METRICS,
+    Data,
+    accuracy,
+    evaluate,
+    load_data,
+    train,
+    train_from_seed,
+)
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +253,9 @@ def test_a_diverging_run_stops_and_names_the_epoch(moons):
 def test_a_network_that_has_diverged_cannot_be_trained(moons):
     model = MLP(2, [3], 2, 0)
     model.layers[0].params["weight"] = np.full((2, 3), np.nan)
-    with pytest.raises(FloatingPointError, match=r"at epoch 0: .* take a new network"):
+    with pytest.raises(
+        FloatingPointError, match=r"at epoch 0: the weights or the data are too large; take a new"
+    ):
         train(model, moons)
 
 
@@ -364,7 +377,81 @@ def test_accuracy_is_the_fraction_of_right_rows():
         accuracy(predictions, [[1, 0]])
     with pytest.raises(ValueError, match="predictions must be finite"):
         accuracy([[math.nan, 1]], [[1, 0]])
-    with pytest.raises(ValueError, match="one-hot"):
+    with pytest.raises(ValueError, match=r"^targets must be one-hot"):
         accuracy([[0.5, 0.5]], [[0.5, 0.5]])
     with pytest.raises(ValueError, match="N > 0"):
         accuracy(np.empty((0, 2)), np.empty((0, 2)))
+
+
+def test_one_seed_gives_the_weights_first_and_the_shuffles_then(moons):
+    for n_hidden in ((20,), (5, 4)):
+        rng = np.random.RandomState(3)
+        model = MLP(2, n_hidden, 2, rng)
+        history = train(model, moons, max_steps=4, batch_size=7, eval_freq=2, rng=rng)
+        options = {"max_steps": 4, "batch_size": 7, "eval_freq": 2}
+        if n_hidden != (20,):  # which is the default
+            options["n_hidden"] = n_hidden
+        other, other_history = train_from_seed([part.tolist() for part in moons], 3, **options)
+        for a, b in zip(params_of(model), params_of(other), strict=True):
+            assert np.array_equal(a, b)
+        assert all(np.array_equal(history[key], other_history[key]) for key in history)
+
+
+def test_data_of_other_numbers_are_trained_on_as_floats():
+    x, targets = np.array([[0.5, 1.0], [-1.5, 2.0], [0.25, -3.0]]), np.eye(2)[[0, 1, 0]]
+    floats = Data(x, targets, x[:2], targets[:2])
+    fractions = [[[Fraction(value) for value in row] for row in part] for part in floats]
+    models = [MLP(2, [3], 2, rng=0) for _ in range(2)]
+    histories = [
+        train(model, data, max_steps=3, batch_size=2, rng=0)
+        for model, data in zip(models, (floats, fractions), strict=True)
+    ]
+    assert all(np.array_equal(histories[0][key], histories[1][key]) for key in METRICS)
+    for a, b in zip(*map(params_of, models), strict=True):
+        assert np.array_equal(a, b)
+    predictions = [[Fraction(1, 3), Fraction(2, 3)], [Fraction(3, 4), Fraction(1, 4)]]
+    assert accuracy(predictions, np.eye(2)) == 0.0
+    assert accuracy(predictions, np.eye(2)[::-1]) == 1.0
+
+
+def test_the_defaults_are_1500_epochs_and_an_entry_every_tenth():
+    x, targets = np.array([[0.5], [-1.5]]), np.eye(2)
+    history = train(MLP(1, [], 2, rng=0), Data(x, targets, x, targets), rng=0)
+    assert history["step"].tolist() == [*range(0, 1501, 10)]
+
+
+def test_the_numba_backend_trains_by_the_compiled_loop(moons, monkeypatch):
+    epochs = []
+
+    class Recording(mlp_numba.CompiledLoop):
+        def run_epoch(self, order):
+            epochs.append(order.tolist())
+            return super().run_epoch(order)
+
+    monkeypatch.setattr(mlp_numba, "CompiledLoop", Recording)
+    models = [MLP(2, [5], 2, rng=0) for _ in range(2)]
+    for model, backend in zip(models, ("numpy", "numba"), strict=True):
+        train(model, moons, learning_rate=0.3, max_steps=3, batch_size=7, rng=0, backend=backend)
+    rng = np.random.RandomState(0)
+    assert epochs == [rng.permutation(80).tolist() for _ in range(3)]
+    for a, b in zip(*map(params_of, models), strict=True):
+        assert a == pytest.approx(b, rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_the_seed_fixes_the_data_and_the_split(dataset):
+    first, again, other = (load_data(dataset, n_samples=60, seed=seed) for seed in (1, 1, 2))
+    assert all(map(np.array_equal, first, again))
+    assert not np.array_equal(first.x_train, other.x_train)
+
+
+def test_blobs_lie_at_the_corners_of_a_triangle_on_the_unit_circle():
+    data = load_data("blobs", n_samples=30, noise=0)
+    height = math.sqrt(3) / 2
+    for x, targets in ((data.x_train, data.y_train), (data.x_test, data.y_test)):
+        assert x == pytest.approx(targets @ [[0, 1], [-height, -0.5], [height, -0.5]])
+
+
+def test_noise_may_be_large():
+    for dataset in ("moons", "circles", "blobs"):
+        assert np.isfinite(load_data(dataset, n_samples=60, noise=1e100).x_train).all()
