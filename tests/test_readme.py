@@ -9,6 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import test_bad_arguments
+import test_planted_bugs
+import test_properties
+import test_same_bits
+import test_untrusted_files
+from hypothesis import settings
 from matplotlib.testing.compare import compare_images
 from PIL import Image, ImageChops
 
@@ -230,6 +236,7 @@ def test_figure_3_is_of_the_history_committed_beside_it():
 
 def test_the_benchmark_runs_and_its_table_is_within_the_goals(capsys):
     step.main(["--rounds", "1"])  # raises unless all loops do the same work
+    assert np.float64(2.0**-1022) / 2 > 0  # code compiled with -ffast-math did not change the rules
     heading, _, *rows, _, large = capsys.readouterr().out.splitlines()
     shown = rows_of(heading.strip("| "))
     assert [row[0] for row in shown] == [row.split("|")[1].strip() for row in rows]
@@ -311,3 +318,34 @@ def test_the_loop_shown_is_the_loop_that_trains():
     shown = re.search(r"```python\n(for start.*?)```", README, re.S)[1]
     source = (ROOT / "train_mlp_numpy.py").read_text(encoding="utf-8")
     assert all(line.strip() in source for line in shown.splitlines())
+
+
+TESTED = "what is tried | how often | what comes of it | `.venv/bin/python -m pytest` ..."
+
+
+def test_how_it_is_tested_is_told_in_the_figures_of_the_tests():
+    rows = rows_of(TESTED)
+    shown = {row[-1]: row for row in rows}
+    assert shown["`tests/test_planted_bugs.py`"][1] == str(len(test_planted_bugs.BUGS))
+    assert shown["`tests/test_bad_arguments.py`"][1] == str(len(test_bad_arguments.BAD_ARGUMENTS))
+    assert len(test_bad_arguments.SCRIPTS) == 8
+    hostile, fuzzed = len(test_untrusted_files.HOSTILE), test_untrusted_files.N_FILES
+    assert shown["`tests/test_untrusted_files.py`"][1] == (
+        f"{hostile} and {fuzzed:,}".replace(",", " ")
+    )
+    properties = [name for name in vars(test_properties) if name.startswith("test_")]
+    assert shown["`tests/test_properties.py`"][1] == f"{len(properties)} properties, 100 cases each"
+    assert settings.default.max_examples == 100
+    n_runs = len(test_same_bits.BATCH_SIZES) * len(BACKENDS)
+    assert shown["`tests/test_same_bits.py`"][1] == f"{n_runs} runs, twice and in 4 processes"
+
+
+def test_the_score_of_mutation_testing_is_that_of_its_list():
+    """A mutant that survives is told with its reason, or the score is wrong."""
+    rows = rows_of(TESTED)
+    (mutants,) = [row for row in rows if "mutation testing" in row[0]]
+    listed = (ROOT / "tests/README.md").read_text(encoding="utf-8").split("## Mutants", 1)[1]
+    survivors = sum(int(n) for n in re.findall(r"^\| (\d+) \|", listed, re.M))
+    killed, left = re.match(r"([\d ]+) are caught, the other (\d+) ", mutants[2]).groups()
+    assert int(mutants[1].replace(" ", "")) == int(killed.replace(" ", "")) + int(left)
+    assert int(left) == survivors
