@@ -141,7 +141,9 @@ def evaluate(model, data):
     """
     cross_entropy, values = CrossEntropy(), []
     for x, targets in ((data.x_train, data.y_train), (data.x_test, data.y_test)):
-        predictions = model.forward(x)
+        # A few thousand rows at a time: the layers keep what they are given, and all they compute.
+        parts = [model.forward(x[start : start + 4000]) for start in range(0, len(x), 4000)]
+        predictions = np.concatenate(parts)
         loss = cross_entropy.forward(predictions, targets)
         values += [loss, accuracy(predictions, targets) if np.isfinite(loss) else np.nan]
     return dict(zip(METRICS, values, strict=True))
@@ -222,11 +224,9 @@ def train(
             if compiled:
                 total = compiled.run_epoch(order)
             else:
-                x, y = data.x_train.take(order, axis=0), data.y_train.take(order, axis=0)
-                for start in range(0, n_rows, batch_size):
-                    batch = slice(start, start + batch_size)
-                    predictions = model.forward(x[batch])
-                    model.backward(loss.backward(predictions, y[batch]))
+                for x, y in batches(data, order, batch_size):
+                    predictions = model.forward(x)
+                    model.backward(loss.backward(predictions, y))
                     model.update(learning_rate)
                 total = predictions.sum()
             # The loss of the last batch is not evaluated, but is NaN when its predictions are.
@@ -235,6 +235,21 @@ def train(
             if callback:
                 callback(step, metrics)
     return as_history(rows)
+
+
+def batches(data, order, batch_size):
+    """Yield the training rows and their targets in this order, `batch_size` at a time.
+
+    Rows are gathered some two thousand at a time: for many small batches at once, since each call
+    has its price, but no more of them than stay in the cache.
+    """
+    n_gathered = batch_size * math.ceil(2000 / batch_size)
+    for first in range(0, len(order), n_gathered):
+        rows = order[first : first + n_gathered]
+        x, y = data.x_train.take(rows, axis=0), data.y_train.take(rows, axis=0)
+        for start in range(0, len(rows), batch_size):
+            batch = slice(start, start + batch_size)
+            yield x[batch], y[batch]
 
 
 def train_from_seed(data, seed, n_hidden=(20,), **options):

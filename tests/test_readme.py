@@ -315,7 +315,7 @@ def test_every_picture_shows_what_the_text_beside_it_says():
 
 
 def test_the_loop_shown_is_the_loop_that_trains():
-    shown = re.search(r"```python\n(for start.*?)```", README, re.S)[1]
+    shown = re.search(r"```python\n(for x, y.*?)```", README, re.S)[1]
     source = (ROOT / "train_mlp_numpy.py").read_text(encoding="utf-8")
     assert all(line.strip() in source for line in shown.splitlines())
 

@@ -17,6 +17,7 @@ from train_mlp_numpy import (
     METRICS,
     Data,
     accuracy,
+    batches,
     evaluate,
     load_data,
     train,
@@ -455,3 +456,21 @@ def test_blobs_lie_at_the_corners_of_a_triangle_on_the_unit_circle():
 def test_noise_may_be_large():
     for dataset in ("moons", "circles", "blobs"):
         assert np.isfinite(load_data(dataset, n_samples=60, noise=1e100).x_train).all()
+
+
+def test_many_rows_are_gathered_and_evaluated_in_parts():
+    rng = np.random.default_rng(0)
+    x, targets = rng.normal(size=(9001, 2)), np.eye(2)[rng.integers(2, size=9001)]
+    data = Data(x, targets, x[:3], targets[:3])
+    order = rng.permutation(9001)
+    for size in (7, 2000, 5000):
+        rows, labels = zip(*batches(data, order, size), strict=True)
+        assert {len(batch) for batch in rows[:-1]} == {size}
+        assert np.array_equal(np.concatenate(rows), x[order])
+        assert np.array_equal(np.concatenate(labels), targets[order])
+    model = MLP(2, [3], 2, rng=0)
+    metrics = evaluate(model, data._replace(x_test=x, y_test=targets))
+    assert len(model.layers[0].x) == 1001  # the last part
+    predictions = model.forward(x)
+    assert metrics["train_loss"] == pytest.approx(CrossEntropy().forward(predictions, targets))
+    assert metrics["train_accuracy"] == accuracy(predictions, targets)
