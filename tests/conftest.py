@@ -6,13 +6,14 @@ python -m pytest tests --solution PATH
 import os
 import sys
 from contextlib import nullcontext
+from itertools import chain
 from pathlib import Path
 
 import pytest
 from solution import Solution, alone
 
 ROOT = Path(__file__).parent.parent
-SOLUTION = pytest.StashKey()
+FILES = "modules.py", "mlp_numpy.py", "perceptron.py"
 sys.path.append(str(ROOT))  # run from elsewhere, pytest does not find the settings that say so
 
 
@@ -21,7 +22,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--solution",
         metavar="PATH",
-        help="check the modules.py, mlp_numpy.py and perceptron.py in this folder instead of ours",
+        help="check the solution in this folder, of files named as ours, instead of ours",
     )
 
 
@@ -30,9 +31,10 @@ def pytest_configure(config):
     folder = config.getoption("--solution")
     if folder is None:
         return
-    if not (Path(folder) / "modules.py").is_file():
+    if not any((Path(folder) / name).is_file() for name in FILES):
         raise pytest.UsageError(
-            f"--solution: there is no modules.py in {folder!r}; name its folder"
+            f"--solution: there is no {', '.join(FILES[:-1])} or {FILES[-1]} in {folder!r}; "
+            "name the folder of a solution"
         )
     os.environ["MPLBACKEND"] = "agg"
     config.addinivalue_line("filterwarnings", "ignore")
@@ -49,18 +51,26 @@ def pytest_ignore_collect(collection_path, config):
 
 
 @pytest.fixture(scope="session")
-def solution(request):
+def checked(request):
     """The solution that is checked: ours, or the one in the folder named on the command line."""
-    config = request.config
-    folder = config.getoption("--solution")
-    config.stash[SOLUTION] = Solution(Path(folder or ROOT))
+    folder = request.config.getoption("--solution")
     with alone(Path(folder).resolve()) if folder else nullcontext():
-        yield config.stash[SOLUTION]
+        yield Solution(Path(folder or ROOT))
+
+
+@pytest.fixture
+def solution(request, checked):
+    """The solution that is checked; what is known of its conventions goes into the report."""
+    checked.calls.clear()
+    yield checked
+    request.node.user_properties += [("convention", line) for line in checked.conventions]
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """With --solution, list its conventions."""
-    if config.getoption("--solution") and SOLUTION in config.stash:
+    """With --solution, list its conventions, which may come from other processes (-n 2)."""
+    if config.getoption("--solution"):
         terminalreporter.section("conventions of this solution")
-        for line in config.stash[SOLUTION].conventions or ["those of this project"]:
+        reports = chain.from_iterable(terminalreporter.stats.values())
+        found = chain.from_iterable(getattr(report, "user_properties", ()) for report in reports)
+        for _, line in dict.fromkeys(found) or [("", "those of this project")]:
             terminalreporter.write_line(f"- {line}")

@@ -8,7 +8,7 @@ import importlib
 import inspect
 import sys
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
 
 import numpy as np
@@ -39,22 +39,62 @@ def takes(function, *names):
     return {*names} <= {*inspect.signature(function).parameters}
 
 
+def described(function, args, options):
+    """Return in words what a function is given, by name: of an array its shape."""
+    given = dict(zip(inspect.signature(function).parameters, args, strict=False)) | options
+    return {
+        name: f"{name} {value.shape if isinstance(value, np.ndarray) else repr(value)}"
+        for name, value in given.items()
+        if isinstance(value, np.ndarray | int | float | list)
+    }
+
+
+def call(what, given, function, *args, **options):
+    """Call a function of the solution; where it raises, the check fails and says what it got."""
+    given.update(described(function, args, options))
+    try:
+        return function(*args, **options)
+    except (Exception, SystemExit) as error:
+        raised = repr(error)
+    told = f" for {', '.join(given.values())}" if given else ""
+    pytest.fail(f"{what} raises {raised}{told}", pytrace=False)
+
+
 class Solution:
     """The classes and functions of a folder, as test_solution.py calls them.
 
     Attributes:
         conventions: what differs from this project without being wrong, a list of sentences.
+        calls: pairs of an object that is watched and the name of a method, as they were called.
     """
 
     def __init__(self, folder):
         self.folder, self.conventions, self.files = folder.resolve(), [], {}
+        self.calls = []
+
+    def watch(self, thing, *names):
+        """Return the object; what these of its methods raise fails the check, and tells why."""
+        given = {}
+
+        def watched(name, method):
+            @wraps(method)
+            def note_and_call(*args, **options):
+                self.calls.append((thing, name))
+                return call(f"{type(thing).__name__}.{name}", given, method, *args, **options)
+
+            return note_and_call
+
+        for name in names:
+            if hasattr(thing, name):
+                setattr(thing, name, watched(name, getattr(thing, name)))
+        return thing
 
     def note(self, convention):
         """Take note of a convention."""
         if convention not in self.conventions:
             self.conventions.append(convention)
 
-    def get(self, file, name):
+    def get(self, file, name, optional=False):
         """Return what a file calls `name`; the check is skipped where the file is missing."""
         if file not in self.files:
             if not (self.folder / f"{file}.py").is_file():
@@ -62,17 +102,26 @@ class Solution:
             try:
                 self.files[file] = importlib.import_module(file)
             except (Exception, SystemExit) as error:
-                pytest.fail(f"{file}.py cannot be imported: {error!r}", pytrace=False)
-        if not hasattr(self.files[file], name):
+                self.files[file] = error
+        found = self.files[file]
+        if isinstance(found, BaseException):
+            pytest.fail(f"{file}.py cannot be imported: {found!r}", pytrace=False)
+        if not hasattr(found, name):
+            if optional:
+                pytest.skip(f"not checked: {file}.py defines no {name}")
             pytest.fail(f"{file}.py defines no {name}", pytrace=False)
-        return getattr(self.files[file], name)
+        return getattr(found, name)
+
+    def layer(self, name, *args):
+        """Return a layer, or a loss, of modules.py."""
+        return self.watch(call(name, {}, self.get("modules", name), *args), "forward", "backward")
 
     def linear(self, n_in, n_out):
         """Return a Linear layer as it starts."""
         kind = self.get("modules", "Linear")
         if not takes(kind, "rng"):
             self.note("layers take no rng: their initial weights cannot be repeated")
-        layer = kind(n_in, n_out)
+        layer = self.layer("Linear", n_in, n_out)
         for name in ("weight", "bias"):
             if not isinstance(getattr(layer, "params", {}).get(name), np.ndarray):
                 pytest.fail(f"Linear.params holds no array {name!r}", pytrace=False)
@@ -95,18 +144,18 @@ class Solution:
 
     def weight(self, layer, values="params"):
         """Return the weight, or with values="grads" its gradient, in the shape (in, out)."""
-        weight = getattr(layer, values)["weight"]
+        weight = getattr(layer, values, {}).get("weight")
         return np.transpose(weight) if self.is_transposed and weight is not None else weight
 
     @staticmethod
     def bias(layer, values="params"):
         """Return the bias, or with values="grads" its gradient, in the shape (out,)."""
-        bias = getattr(layer, values)["bias"]
+        bias = getattr(layer, values, {}).get("bias")
         return np.ravel(bias) if np.shape(bias) == (1, np.size(bias)) else bias
 
     def loss(self, predictions, targets):
         """Return the loss and its gradient."""
-        loss = self.get("modules", "CrossEntropy")()
+        loss = self.layer("CrossEntropy")
         value = loss.forward(predictions, targets)
         if all(
             p.default is not p.empty for p in inspect.signature(loss.backward).parameters.values()
@@ -117,10 +166,12 @@ class Solution:
 
     def network(self, n_inputs, n_hidden, n_classes, rng):
         """Return an MLP with weights and biases from this generator, and its Linear layers."""
-        model = self.get("mlp_numpy", "MLP")(n_inputs, n_hidden, n_classes)
-        layers = in_order_of_use(
-            linear_layers(model), lambda: model.forward(np.ones((1, n_inputs)))
-        )
+        model = call("MLP", {}, self.get("mlp_numpy", "MLP"), n_inputs, n_hidden, n_classes)
+        layers = [self.watch(layer, "forward", "backward") for layer in linear_layers(model)]
+        n_calls = len(self.calls)
+        self.watch(model, "forward", "backward", "update").forward(np.ones((1, n_inputs)))
+        used = [thing for thing, _ in self.calls[n_calls:]]  # in the order of the forward pass
+        layers.sort(key=lambda layer: used.index(layer) if layer in used else len(used))
         sizes = [n_inputs, *n_hidden, n_classes]
         if len(layers) != len(sizes) - 1:
             pytest.fail(
@@ -142,9 +193,33 @@ class Solution:
             for name in ("weight", "bias"):
                 layer.params[name] = layer.params[name] - learning_rate * layer.grads[name]
 
-    def perceptron(self, n_inputs, **options):
-        """Return a Perceptron."""
-        return self.get("perceptron", "Perceptron")(n_inputs, **options)
+    def perceptron(self, n_inputs, weights=None, **options):
+        """Return a Perceptron, with these weights, the bias last, or those that it starts with."""
+        kind = self.get("perceptron", "Perceptron")
+        perceptron = self.watch(call("Perceptron", {}, kind, n_inputs, **options), "train")
+        if not isinstance(getattr(perceptron, "weights", None), np.ndarray):
+            pytest.fail("Perceptron.weights is no array", pytrace=False)
+        shape = perceptron.weights.shape
+        if perceptron.weights.size != n_inputs + 1:
+            shape = (n_inputs + 1,)  # there is no place for the bias; another check says so
+        elif len(shape) > 1:
+            self.note("the perceptron's weights have the shape (n + 1, 1) or (1, n + 1)")
+        if weights is not None:
+            perceptron.weights = np.array(weights, dtype=float).reshape(shape)
+        return perceptron
+
+    @cached_property
+    def trains_from_zero(self):
+        """Whether Perceptron.train begins with zero weights, whatever they were."""
+        after = []
+        for start in ([5.0, 5.0], [0.0, 0.0]):  # both are wrong
+            perceptron = self.perceptron(1, start, max_epochs=1, learning_rate=1.0)
+            perceptron.train(np.array([[1.0]]), np.array([-1]))
+            after.append(np.ravel(perceptron.weights))
+        if not np.array_equal(*after):
+            return False
+        self.note("Perceptron.train begins with zero weights itself")
+        return True
 
     def labels(self, perceptron, points):
         """Return the labels that it predicts for points of shape (N, n_inputs)."""
@@ -155,6 +230,7 @@ class Solution:
         except (ValueError, TypeError):
             pass
         self.note("Perceptron.forward takes one point at a time")
+        self.watch(perceptron, "forward")
         return np.array([perceptron.forward(point) for point in points]).ravel()
 
     @cached_property
@@ -167,7 +243,7 @@ class Solution:
             pytest.skip("not checked: train does not take model, data and the options of ours")
         if not hasattr(self.get("mlp_numpy", "MLP"), "update"):
             pytest.skip("not checked: train takes the step itself, and cannot be watched")
-        return train
+        return lambda *args, **options: call("train", {}, train, *args, **options)
 
 
 def linear_layers(model):
@@ -188,26 +264,3 @@ def linear_layers(model):
 
     visit(vars(model))
     return [layer for layer in found if layer.params.get("weight") is not None]
-
-
-def in_order_of_use(layers, forward):
-    """Return the layers in the order in which a forward pass calls them."""
-    called = []
-
-    def noting(layer):
-        original = layer.forward
-
-        def note_and_call(*args, **options):
-            called.append(layer)
-            return original(*args, **options)
-
-        return note_and_call
-
-    for layer in layers:
-        layer.forward = noting(layer)
-    try:
-        forward()
-    finally:
-        for layer in layers:
-            del layer.forward
-    return sorted(layers, key=lambda layer: called.index(layer) if layer in called else len(called))

@@ -40,6 +40,7 @@ LINEAR_X = "        self.x = x\n        out = x.dot(weight)"
 RELU_X = "self.x = np.asarray(x, dtype=float)\n        return np.maximum(self.x, 0.0)"
 MASK = "dout * (self.x > 0.0).astype(float)"
 JACOBIAN = "self.out * (dout - (dout * self.out).sum(axis=1, keepdims=True))"
+SHIFTED = "out -= out.max(axis=0)\n        np.exp(out, out=out)\n        out /= out.sum(axis=0)\n"
 LOSS = "float(np.sum(targets * -np.log(np.maximum(predictions, 1e-15)))) / len(targets)"
 DLOGITS = "dlogits = predictions - targets\n        dlogits /= len(predictions)"
 KEPT = "self.predictions, self.targets = predictions, targets\n"
@@ -71,10 +72,11 @@ relu, mask, relu_stale, args = (
     "test_relu_uses_its_latest_input",
     "test_a_layer_without_parameters_changes_none_of_its_arguments",
 )
-softmax, overflow, jacobian = (
+softmax, overflow, jacobian, softmax_stale = (
     "test_softmax_makes_probabilities_of_each_row",
     "test_softmax_of_large_logits_does_not_overflow",
     "test_softmax_has_its_true_derivative_or_passes_the_gradient_through",
+    "test_softmax_uses_its_latest_output",
 )
 loss, clip, dlogits, loss_stale, loss_args = (
     "test_cross_entropy_is_the_mean_over_the_batch",
@@ -98,10 +100,11 @@ epoch, together, every_batch, history, split, seed, accuracy = (
     "test_the_same_seed_trains_the_same_network",
     "test_accuracy_is_the_share_of_rows_whose_largest_prediction_is_right",
 )
-zero, sign, descent, stops, most, perceptron_args, gaussians = (
+zero, sign, descent, zero_score, stops, most, perceptron_args, gaussians = (
     "test_the_perceptron_starts_at_zero_with_the_bias_as_its_last_weight",
     "test_the_perceptron_predicts_the_sign_and_plus_one_at_zero",
     "test_an_epoch_averages_the_gradient_over_the_misclassified_points",
+    "test_the_first_epoch_takes_a_score_of_zero_for_plus_one",
     "test_training_stops_at_the_first_epoch_without_a_mistake",
     "test_training_takes_no_more_than_max_epochs_steps",
     "test_training_the_perceptron_changes_none_of_its_arguments",
@@ -120,7 +123,7 @@ BUGS = [
     Bug("weight gradient of the wrong sign", LAYERS, WEIGHT_GRADIENT,
         'self.grads["weight"] = -x.T.dot(dout)', weight, "wrong sign"),
     Bug("weight gradient of another shape", LAYERS, WEIGHT_GRADIENT,
-        'self.grads["weight"] = dout.T.dot(x)', weight, r"has shape \(4, 3\)"),
+        'self.grads["weight"] = dout.T.dot(x)', weight, "is transposed"),
     Bug("weight gradients accumulate", LAYERS, WEIGHT_GRADIENT,
         'self.grads["weight"] = self.grads["weight"] + x.T.dot(dout)', once, "is added to that"),
     Bug("bias gradients accumulate", LAYERS, BIAS_GRADIENT,
@@ -136,7 +139,11 @@ BUGS = [
     Bug("input gradient averaged", LAYERS, "return dout.dot(weight.T) if",
         "return dout.dot(weight.T) / len(x) if", dx, "each row has its own"),
     Bug("input gradient not transposed", LAYERS, "return dout.dot(weight.T) if",
-        "return weight.dot(dout.T) if", dx, "has shape"),
+        "return weight.dot(dout.T) if", dx, "is transposed"),
+    Bug("weight not transposed on the way back", LAYERS, "return dout.dot(weight.T) if",
+        "return dout.dot(weight) if", dx, "lacks the transpose of the weight"),
+    Bug("input not kept", LAYERS, LINEAR_X, LINEAR_X.replace("self.x = x", "self.x = None"), weight,
+        r"Linear.backward raises .* for x \(5, 3\), dout \(5, 4\)"),
     Bug("input gradient not returned", LAYERS, "return dout.dot(weight.T) if",
         "return None if", dx, "nothing is returned"),
     Bug("stale input", LAYERS, LINEAR_X,
@@ -151,6 +158,8 @@ BUGS = [
         "changes its parameters"),
     Bug("weights start at zero", LAYERS, "as_rng(rng).normal(0, 0.1, (in_features, out_features))",
         "np.zeros((in_features, out_features))", start, "all the same"),
+    Bug("units start alike", LAYERS, "normal(0, 0.1, (in_features, out_features))",
+        "normal(0, 0.1, (in_features, 1)).repeat(out_features, axis=1)", start, "all the same"),
     Bug("biases start at one", LAYERS, '"bias": np.zeros(out_features)',
         '"bias": np.ones(out_features)', start, "initial bias"),
     # ReLU
@@ -176,6 +185,11 @@ BUGS = [
         "do not sum to 1"),
     Bug("softmax over everything", LAYERS, "out /= out.sum(axis=0)", "out /= out.sum()", softmax,
         "not within each row"),
+    Bug("softmax over the batch, shifted by row", LAYERS, SHIFTED,
+        "out -= out.max(axis=0)\n        np.exp(out, out=out)\n"
+        "        out /= out.sum(axis=1, keepdims=True)\n", overflow, "normalised over the batch"),
+    Bug("softmax shifted by column", LAYERS, "out -= out.max(axis=0)",
+        "out -= out.max(axis=1, keepdims=True)", overflow, "maximum of each column"),
     Bug("softmax without the shift", LAYERS, "        out -= out.max(axis=0)\n", "", overflow,
         "overflows"),
     Bug("softmax shifted by the global maximum", LAYERS, "out -= out.max(axis=0)",
@@ -190,6 +204,8 @@ BUGS = [
         "self.out * (1 - self.out) * dout", jacobian, "diagonal"),
     Bug("softmax derivative over the batch", LAYERS, JACOBIAN,
         "self.out * (dout - (dout * self.out).sum(axis=0))", jacobian, "sums over the batch"),
+    Bug("stale softmax", LAYERS, "self.out = out\n",
+        "self.out = out if self.out is None else self.out\n", softmax_stale, "stale"),
     # CrossEntropy
     Bug("loss summed", LAYERS, LOSS, LOSS.removesuffix(" / len(targets)"), loss,
         "summed over the batch, but should be averaged"),
@@ -218,7 +234,7 @@ BUGS = [
     Bug("first layer left out of the way back", NETWORK,
         "        first.backward(dout, input_gradient=False)\n", "", gradients, "is zero"),
     Bug("way back in the order of the forward pass", NETWORK, "in reversed(others)", "in others",
-        gradients, "from the last layer to the first"),
+        gradients, "not get to the last Linear layer, where the way back should begin"),
     Bug("ReLU behind the output layer", NETWORK, "self.layers[-1] = SoftMax()",
         "self.layers.append(SoftMax())", network, "behind the last Linear layer"),
     Bug("ReLU missing", NETWORK, "x = layer.forward(x)",
@@ -240,6 +256,10 @@ BUGS = [
         STEP.replace("learning_rate", "1000 * learning_rate"), lower, "do not lower the loss"),
     Bug("update taken twice", NETWORK, STEP, STEP.replace("learning_rate", "2 * learning_rate"),
         update, "takes the step twice"),
+    Bug("update with momentum", NETWORK, STEP, "linear.v = {**vars(linear).get('v', {})}\n"
+        "                linear.v[name] = 0.9 * linear.v.get(name, 0) + gradient\n"
+        "                " + STEP.replace("gradient", "linear.v[name]"), update,
+        "1.9 times the first step: is there a momentum"),
     # The training loop
     Bug("rows shuffled without their targets", LOOP, GATHER,
         "data.x_train.take(order, axis=0), data.y_train", together, "targets of other rows"),
@@ -256,6 +276,13 @@ BUGS = [
         "the batches have"),
     Bug("one permutation for all epochs", LOOP, EPOCH,
         "            order = np.random.RandomState(0).permutation(n_rows)\n", epoch, "same order"),
+    Bug("one permutation that is rolled", LOOP, EPOCH,
+        "            order = rng.permutation(n_rows) if step == 1 else np.roll(order, 1)\n", epoch,
+        "order of another, rolled"),
+    Bug("batches of the same rows in every epoch", LOOP, EPOCH,
+        EPOCH.replace("\n", " if step == 1 else np.concatenate([rng.permutation(rows) for rows in "
+        "np.split(order, range(batch_size, n_rows, batch_size))])\n"), epoch,
+        "same rows make a batch"),
     Bug("no shuffle", LOOP, EPOCH, "            order = np.arange(n_rows)\n", epoch,
         "not shuffled"),
     Bug("drawn with replacement", LOOP, EPOCH,
@@ -265,9 +292,15 @@ BUGS = [
     Bug("global generator", LOOP, EPOCH,
         "            order = np.random.permutation(n_rows)\n", seed, "global generator"),
     Bug("update once an epoch", LOOP, "                    model.update(learning_rate)\n",
-        "                model.update(learning_rate)\n", every_batch, "updates are at"),
+        "                model.update(learning_rate)\n", every_batch,
+        "are 40 updates, but should be 200"),
     Bug("learning rate divided by the batch size", LOOP, "model.update(learning_rate)",
         "model.update(learning_rate / batch_size)", every_batch, "the rates"),
+    Bug("learning rate that decays", LOOP, "model.update(learning_rate)",
+        "model.update(learning_rate * (1 if step < 5 else 0.9))", every_batch, "at the rates"),
+    Bug("gradient scaled in the loop", LOOP, "model.backward(loss.backward(predictions, y[batch]))",
+        "model.backward(loss.backward(predictions, y[batch]) / 2)", together,
+        "0.5 times the gradient of the loss"),
     Bug("update before the backward pass", LOOP,
         "                    model.backward(loss.backward(predictions, y[batch]))\n"
         "                    model.update(learning_rate)\n",
@@ -287,16 +320,14 @@ BUGS = [
         "((data.x_test, data.y_test), (data.x_train, data.y_train))", split,
         "train_loss .* is that of the test rows"),
     Bug("accuracy of the elements", LOOP, RIGHT,
-        "(predictions > 0.5) == (targets > 0.5)", accuracy, "accuracy is wrong"),
+        "(predictions > 0.5) == (targets > 0.5)", accuracy, "compares every element"),
     Bug("accuracy over the wrong axis", LOOP, RIGHT, RIGHT.replace("axis=1", "axis=0"),
-        accuracy, "accuracy is wrong"),
-    Bug("accuracy as a percentage", LOOP, "return float(np.mean(predictions.argmax",
-        "return 100 * float(np.mean(predictions.argmax", accuracy, "percentage"),
+        accuracy, "compares the columns"),
     # The perceptron
     Bug("perceptron starts at one", PERCEPTRON, "np.zeros(n_inputs + 1)", "np.ones(n_inputs + 1)",
-        zero, "initial weights"),
+        zero, "are one, but should be zero"),
     Bug("no weight for the bias", PERCEPTRON, "np.zeros(n_inputs + 1)", "np.zeros(n_inputs)", zero,
-        "has shape"),
+        "no place for the bias"),
     Bug("sign(0) is -1", PERCEPTRON, "@ self.weights >= 0, 1, -1)", "@ self.weights > 0, 1, -1)",
         sign, r"at w\.x \+ b = 0"),
     Bug("column of zeros for the bias", PERCEPTRON, "np.ones(len(x))])", "np.zeros(len(x))])", sign,
@@ -309,6 +340,19 @@ BUGS = [
         DESCEND.replace("self.learning_rate * ", ""), descent, "leaves out the learning rate"),
     Bug("perceptron's gradient summed", PERCEPTRON, GRADIENT, GRADIENT.removesuffix(" / n_wrong"),
         descent, "sums the gradient"),
+    Bug("perceptron's gradient of w summed", PERCEPTRON, GRADIENT,
+        GRADIENT + "; gradient[:-1] *= n_wrong", descent, "sums the gradient of w"),
+    Bug("perceptron's gradient of b summed", PERCEPTRON, GRADIENT,
+        GRADIENT + "; gradient[-1] *= n_wrong", descent, "sums the gradient of b"),
+    Bug("perceptron corrects zero scores", PERCEPTRON,
+        "wrong = np.where(scores >= 0, 1, -1) != labels",
+        "wrong = labels * scores <= 0", zero_score, r"counts points at w\.x \+ b = 0"),
+    Bug("perceptron from point to point", PERCEPTRON, DESCEND, "for row, label in zip(x, labels):\n"
+        "                    if label * (row @ self.weights) < 0:\n"
+        "                        self.weights = self.weights + self.learning_rate * label * row",
+        descent, "takes a step for each point"),
+    Bug("perceptron replaces its weights", PERCEPTRON, DESCEND,
+        "self.weights = -self.learning_rate * gradient", zero_score, "replaces the weights"),
     Bug("perceptron's gradient averaged over all", PERCEPTRON, GRADIENT,
         GRADIENT.replace("n_wrong", "len(x)"), descent, "over all points"),
     Bug("perceptron learns from the right points", PERCEPTRON, "!= labels\n", "== labels\n",
@@ -320,14 +364,14 @@ BUGS = [
     Bug("perceptron never stops", PERCEPTRON, "            if n_wrong == 0:\n",
         "            if n_wrong < 0:\n", stops, "divides by zero"),
     Bug("perceptron stops too late", PERCEPTRON, '["converged_epoch"] = epoch\n',
-        '["converged_epoch"] = epoch + 1\n', stops, "converged_epoch .*: 1, but should be 0"),
+        '["converged_epoch"] = epoch + 1\n', stops, "counts epochs from 1"),
     Bug("perceptron trains an epoch too many", PERCEPTRON, "in range(self.max_epochs)",
         "in range(self.max_epochs + 1)", most, "one epoch too many"),
     Bug("perceptron's loss of the wrong sign", PERCEPTRON, "0.0 - labels[wrong] @ scores[wrong]",
-        "labels[wrong] @ scores[wrong]", most, "loss in the perceptron's history"),
-    Bug("labels overwritten", PERCEPTRON, "        history = {", "        labels[labels > 0] = 1\n"
-        "        labels *= 1\n        labels[:1] = -labels[:1]\n        history = {",
-        perceptron_args, "changes its argument"),
+        "labels[wrong] @ scores[wrong]", most, "loss .* has the wrong sign"),
+    Bug("labels overwritten", PERCEPTRON, "        history = {",
+        "        labels[:1] = -labels[:1]\n        history = {", perceptron_args,
+        "changes its argument"),
     Bug("points shuffled without their labels", PERCEPTRON, "POINTS_PER_CLASS)[order]",
         "POINTS_PER_CLASS)", gaussians, "labels of others"),
     Bug("classes not shuffled", PERCEPTRON, "order = rng.permutation(2 * POINTS_PER_CLASS)",
@@ -336,6 +380,14 @@ BUGS = [
         "points[:40], labels[:40]", gaussians, "100 times|occur twice"),
     Bug("variance taken for a deviation", PERCEPTRON, "cov = cov_scale * np.eye",
         "cov = cov_scale**2 * np.eye", gaussians, "cov_scale is the variance"),
+    Bug("class -1 with another covariance", PERCEPTRON, "(mean_neg, cov, ", "(mean_neg, cov / 4, ",
+        gaussians, "points of class -1 vary"),
+    Bug("class -1 at half of its mean", PERCEPTRON, "(mean_neg, cov, ", "(mean_neg / 2, cov, ",
+        gaussians, "class -1 has its mean near"),
+    Bug("means with the same second coordinate", PERCEPTRON, "(mean_pos, cov, ",
+        "([mean_pos[0], mean_neg[1]], cov, ", gaussians, r"class \+1 has its mean near"),
+    Bug("coordinates fully correlated", PERCEPTRON, "cov_scale * np.eye(len(mean_pos))",
+        "cov_scale * np.ones((2, 2))", gaussians, "are correlated"),
 ]  # fmt: skip
 
 
@@ -391,6 +443,36 @@ def test_a_planted_bug_is_caught_by_its_check(copy, bug):
     assert any(re.search(bug.says, text) for text in found), found
 
 
+@pytest.mark.parametrize(
+    ("bug", "untrue"),
+    [
+        (Bug("bias gradient averaged", LAYERS, BIAS_GRADIENT,
+            'self.grads["bias"] = dout.mean(axis=0)', "", ""), "size of the batch, twice"),
+        (Bug("weight gradient averaged", LAYERS, WEIGHT_GRADIENT, WEIGHT_GRADIENT + " / len(x)",
+            "", ""), "size of the batch, twice"),
+        (Bug("loss averaged over the elements", LAYERS, LOSS,
+            LOSS.replace("len(targets)", "targets.size").replace("1e-15", "1e-10"), "", ""),
+            "clipped"),
+        (Bug("gradient scaled in the loop", LOOP,
+            "model.backward(loss.backward(predictions, y[batch]))",
+            "model.backward(3 * loss.backward(predictions, y[batch]))", "", ""), "other rows"),
+        (Bug("softmax over the batch, shifted by row", LAYERS, SHIFTED,
+            SHIFTED.replace("sum(axis=0)", "sum(axis=1, keepdims=True)"), "", ""), "overflows"),
+        (Bug("softmax shifted by column", LAYERS, "out -= out.max(axis=0)",
+            "out -= out.max(axis=1, keepdims=True)", "", ""), "whole batch"),
+        (Bug("input gradient not transposed", LAYERS, "return dout.dot(weight.T) if",
+            "return dout.dot(weight) if", "", ""), "where the way back should begin"),
+    ],
+    ids=lambda value: getattr(value, "name", "").replace(" ", "-"),
+)  # fmt: skip
+def test_nothing_untrue_is_said_of_a_bug(copy, bug, untrue):
+    plant(copy, bug)
+    found = failures(copy)
+    assert found
+    assert not [text for text in found if re.search(untrue, text)]
+    assert not [text for text in found if re.search("Traceback|^tests/|another exception", text)]
+
+
 # Conventions are no mistakes.
 
 
@@ -414,6 +496,47 @@ def test_a_solution_in_other_conventions_passes_and_they_are_listed(other, capfd
         "there is no train_mlp_numpy.py",
     ):
         assert convention in told
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "told"),
+    [
+        (PERCEPTRON, {
+            "np.zeros(n_inputs + 1)": "np.zeros((n_inputs + 1, 1))",
+            "np.dot(self.weights[:-1], point) + self.weights[-1] >= 0":
+                "(np.append(point, 1) @ self.weights).item() >= 0",
+            "np.append(point, 1)\n": "np.append(point, 1)[:, None]\n",
+        }, "the perceptron's weights have the shape"),
+        (PERCEPTRON, {"errors = []\n": "errors = []\n        self.weights = 0 * self.weights\n"},
+            "Perceptron.train begins with zero weights itself"),
+        (PERCEPTRON, {"def generate_dataset": "def generate"}, "defines no generate_dataset"),
+    ],
+    ids=["weights-in-a-column", "training-from-zero", "no-data"],
+)  # fmt: skip
+def test_another_convention_is_accepted_and_told(other, capfd, file, changes, told):
+    for right, wrong in changes.items():
+        plant(other, Bug("", file, right, wrong, "", ""))
+    assert failures(other) == []
+    assert told in capfd.readouterr().out
+
+
+def test_percentages_are_a_convention(copy, capfd):
+    plant(copy, Bug("", LOOP, "return float(np.mean(", "return 100 * float(np.mean(", "", ""))
+    assert failures(copy) == []
+    told = capfd.readouterr().out
+    assert "accuracy is a percentage" in told
+    assert "the accuracies of the history are percentages" in told
+    plant(copy, Bug("", LOOP, "def accuracy(", "def right(", "", ""))
+    assert failures(copy, accuracy) == []
+    assert "train_mlp_numpy.py defines no accuracy" in capfd.readouterr().out
+
+
+def test_a_perceptron_alone_is_checked(other):
+    for file in (LAYERS, NETWORK):
+        (other / file).unlink()
+    assert failures(other) == []
+    plant(other, Bug("", PERCEPTRON, "/ n_wrong", "", "", ""))
+    assert any("sums the gradient" in text for text in failures(other))
 
 
 PASS_THROUGH = "def backward(self, dout):\n        return dout\n"
@@ -468,10 +591,10 @@ def test_nothing_of_this_project_stands_in_for_the_solution(other):
     assert any("perceptron.py cannot be imported" in text for text in failures(other, zero))
 
 
-def check_from_a_shell(folder):
+def check_from_a_shell(folder, *options):
     """Run pytest in another process, from this folder; return its status and what it printed."""
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", str(ROOT / "tests"), "--solution", "."],
+        [sys.executable, "-m", "pytest", str(ROOT / "tests"), "--solution", ".", *options],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -494,4 +617,23 @@ def test_the_command_tells_a_teacher_what_is_wrong(other):
 def test_a_folder_without_a_solution_is_a_usage_error(tmp_path):
     status, told = check_from_a_shell(tmp_path)
     assert status == 4
-    assert "there is no modules.py in '.'" in told
+    assert "there is no modules.py, mlp_numpy.py or perceptron.py in '.'" in told
+
+
+def test_two_processes_list_the_conventions_as_well(other):
+    pytest.importorskip("xdist")
+    status, told = check_from_a_shell(other, "-n", "2")
+    assert status == 0
+    assert told.count("- weights have the shape (out, in)") == 1
+
+
+def test_a_call_that_raises_is_told_with_what_it_was_given(other):
+    plant(other, Bug("", NETWORK, "    def backward(self, dout):", "    def update(self):\n"
+        "        pass\n\n    def backward(self, dout):", "", ""))  # fmt: skip
+    plant(other, Bug("", PERCEPTRON, "self.max_epochs, self.l", "self.max_epochs = 1e2\n"
+        "        _, self.l", "", ""))  # fmt: skip
+    told = "\n".join(failures(other))
+    assert "MLP.update raises TypeError" in told
+    assert re.search(r"Perceptron.train raises TypeError.* for points \(20, 2\), labels", told)
+    assert "Traceback" not in told
+    assert "test_solution.py:" not in told
