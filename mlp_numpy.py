@@ -106,13 +106,13 @@ class MLP:
         path = Path(path)
         if path.exists() and not path.is_file():  # from a pipe or a device one could read forever
             raise ValueError(f"{path} is not a saved MLP: it is not a regular file")
-        content = path.read_bytes()
-        try:
-            return cls._of_arrays(read_arrays(content))
-        except Exception as error:  # a broken archive fails in more ways than one can list
-            words = "".join(c if c.isprintable() else " " for c in str(error))
-            reason = " ".join(words.split())[:200] or type(error).__name__
-            raise ValueError(f"{path} is not a saved MLP: {reason}") from error
+        with open(path, "rb") as file:
+            try:
+                return cls._of_arrays(read_arrays(file))
+            except Exception as error:  # a broken archive fails in more ways than one can list
+                words = "".join(c if c.isprintable() else " " for c in str(error))
+                reason = " ".join(words.split())[:200] or type(error).__name__
+                raise ValueError(f"{path} is not a saved MLP: {reason}") from error
 
     @classmethod
     def _of_arrays(cls, arrays):
@@ -147,36 +147,39 @@ class MLP:
                 yield f"{key}_{i}", linear, key
 
 
-def read_arrays(content):
-    """Return the float64 arrays in an .npz file, by name, from its bytes.
+def read_arrays(file):
+    """Return the float64 arrays in an .npz file, by name; the file is open for reading bytes.
 
-    An array is made only when all of its bytes are seen to be there. `save` compresses nothing, so
+    An array is read only when all of its bytes are seen to be there. `save` compresses nothing, so
     the members of the archive are together no longer than the file.
 
     Raises:
         ValueError: when the file is no such archive; a broken one can raise other Exceptions, too.
     """
-    if not zipfile.is_zipfile(io.BytesIO(content)):
+    if not zipfile.is_zipfile(file):
         raise ValueError("it is not an .npz archive")
-    arrays = {}
-    with zipfile.ZipFile(io.BytesIO(content)) as archive, warnings.catch_warnings():
+    arrays, length = {}, file.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(file) as archive, warnings.catch_warnings():
         warnings.simplefilter("error")  # what the parser of a header warns of, `save` did not write
         members = archive.infolist()
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):
             raise ValueError("it is compressed")
-        if sum(member.file_size for member in members) > len(content):
+        if sum(member.file_size for member in members) > length:
             raise ValueError("its arrays overlap")
         for member in members:
-            name, array = member.filename.removesuffix(".npy"), io.BytesIO(archive.read(member))
-            if np.lib.format.read_magic(array) != (1, 0):
-                raise ValueError(f"{name} is not of version 1.0 of the .npy format")
-            shape, _, dtype = np.lib.format.read_array_header_1_0(array)
+            name = member.filename.removesuffix(".npy")
+            if name in arrays:
+                raise ValueError(f"it holds {name} twice")
+            with archive.open(member) as array:
+                if np.lib.format.read_magic(array) != (1, 0):
+                    raise ValueError(f"{name} is not of version 1.0 of the .npy format")
+                shape, _, dtype = np.lib.format.read_array_header_1_0(array)
+                n_bytes = member.file_size - array.tell()
             if dtype != np.float64:
                 raise ValueError(f"{name} must be float64, but is {dtype}")
-            n_bytes = member.file_size - array.tell()
             are_sizes = all(type(size) is int and size >= 0 for size in shape)
             if not are_sizes or math.prod(shape) * dtype.itemsize != n_bytes:
                 raise ValueError(f"{name} has {n_bytes} bytes, which do not fit its shape {shape}")
-            array.seek(0)
-            arrays[name] = np.lib.format.read_array(array, allow_pickle=False)
+            with archive.open(member) as array:
+                arrays[name] = np.lib.format.read_array(array, allow_pickle=False)
     return arrays

@@ -69,6 +69,10 @@ HOSTILE = {
     "text": (b"import os", "not an .npz archive"),
     "a pickle": (pickle.dumps([1.0]), "not an .npz archive"),
     "an empty archive": (archive([]), "it holds"),
+    "two arrays of one name": (
+        archive([("weight_0.npy", npy(np.ones((2, 2)))), ("weight_0", npy(np.zeros((2, 2))))]),
+        "weight_0 twice",
+    ),
     "an archive of text": (archive([("weight_0.npy", b"text")]), "magic"),
     "a zip bomb": (
         archive([("weight_0.npy", bytes(20_000_000))], zipfile.ZIP_DEFLATED),
@@ -151,6 +155,17 @@ def test_a_hostile_file_is_refused_in_one_line_and_little_memory(tmp_path, trace
     error, memory = memory_of(path)
     check_error(error, path)
     assert memory < 5 * len(content) + 2**21  # of which Python's parser of a header takes most
+
+
+@pytest.mark.parametrize("end", [b"", archive([]), archive([("weight_0.npy", b"text")])])
+def test_a_huge_file_is_refused_in_little_memory(tmp_path, traced, end):
+    path = tmp_path / "model.npz"
+    with open(path, "wb") as file:
+        file.seek(6_000_000_000)  # on the disk, what is skipped takes no place
+        file.write(end + b"0" * (not end))
+    error, memory = memory_of(path)
+    check_error(error, path)
+    assert memory < 2**21
 
 
 @pytest.mark.parametrize("where", ["weight_0.npy", "bias_0.npy", "extra.npy"])
