@@ -4,12 +4,16 @@ What the scripts share beyond that, flags and output, is in command_line.py.
 """
 
 import contextlib
+import glob
 import math
 import numbers
 import os
+import time
 from pathlib import Path
 
 import numpy as np
+
+ABANDONED = 600  # seconds after which nobody writes a scratch file any more
 
 
 def as_rng(rng):
@@ -45,13 +49,17 @@ def open_whole(path, mode="w", **options):
     """Open a file for writing that replaces `path` only once it is complete.
 
     It is written under a scratch name in the same folder. When the block ends, it is flushed to
-    the disk and renamed, which is atomic; when the block fails, `path` stays what it was. A
-    symbolic link is followed.
+    the disk and renamed, which is atomic; when the block fails, `path` stays what it was. What
+    a process that was killed left behind is removed. A symbolic link is followed.
     """
     path = Path(path).resolve()
     if path.exists() and not path.is_file():
         raise OSError(f"cannot write {path}: it exists and is not a regular file")
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    for other in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        with contextlib.suppress(OSError):  # somebody else may have removed it
+            if time.time() - other.stat().st_mtime > ABANDONED:
+                other.unlink()
     try:
         with open(scratch, mode, **options) as file:
             yield file
