@@ -10,10 +10,10 @@ The training is that of train_mlp_numpy.py. joblib hands the runs to the cores o
 with --dask, to those of a cluster.
 """
 
-if __name__ == "__main__":
-    import signals
+import signals
 
-    signals.die_quietly()  # on Ctrl-C, before `run` knows better: NumPy takes a while to import
+if __name__ == "__main__":
+    signals.die_quietly()  # on Ctrl-C, until `run` knows better: the rest takes a while to import
 
 import argparse
 import csv
@@ -31,7 +31,6 @@ from pathlib import Path
 
 import numpy as np
 
-import signals
 from command_line import (
     ArgumentParser,
     add_output_flags,
@@ -178,7 +177,7 @@ def parse_args(argv=None):
     place.add_argument(
         "--n_jobs",
         metavar="N",
-        type=whole_number(1),
+        type=whole_number(1, 1000),
         default=-1,
         help="runs at the same time (default: as many as there are cores)",
     )
@@ -420,9 +419,11 @@ def interrupts_ignored():
 
 def finished_runs(tasks, n_jobs, client):
     """Return an iterator of what `train_run` returns for the tasks, its arguments, as they end."""
-    from joblib import Parallel, delayed, parallel_config
+    from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 
     backend = {"backend": "dask", "client": client} if client else {"backend": "loky"}
+    if not client:
+        n_jobs = min(effective_n_jobs(n_jobs), max(len(tasks), 1))  # idle ones take memory
     with parallel_config(**backend, n_jobs=n_jobs), interrupts_ignored():
         # A batch of joblib's is one run, so that none that has finished waits for another.
         parallel = Parallel(batch_size=1, return_as="generator_unordered")

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import CancelledError
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -553,3 +553,17 @@ def test_progress_is_at_most_about_twenty_lines(tmp_path, capsys):
     lines = re.findall(r"^\d+ of 100 runs$", capsys.readouterr().out, re.M)
     assert len(lines) == 20
     assert lines[-1] == "100 of 100 runs"
+
+
+@pytest.mark.parametrize(("n_tasks", "n_jobs", "n_workers"), [(1, 12, 1), (3, 2, 2), (0, -1, 1)])
+def test_no_more_workers_are_started_than_there_are_runs(monkeypatch, n_tasks, n_jobs, n_workers):
+    asked = []
+
+    def note(n_jobs, **options):
+        asked.append(n_jobs)
+        return nullcontext()
+
+    monkeypatch.setattr("joblib.parallel_config", note)
+    monkeypatch.setattr("joblib.Parallel", lambda **options: list)
+    assert len(compare_batch_sizes.finished_runs([()] * n_tasks, n_jobs, None)) == n_tasks
+    assert asked == [n_workers]
