@@ -6,10 +6,10 @@ trains a network with the full batch, one in batches of 16 and one row by row, a
 initial weights, and draws them side by side at the same epochs.
 """
 
-if __name__ == "__main__":
-    import signals
+import signals
 
-    signals.die_quietly()  # on Ctrl-C, before `run` knows better: NumPy takes a while to import
+if __name__ == "__main__":
+    signals.die_quietly()  # on Ctrl-C, until `run` knows better: the rest takes a while to import
 
 import copy
 

@@ -7,10 +7,10 @@ accuracies that it reaches beside the error that the gradient check finds. A bug
 below that takes the place of the right one in a layer or in the network.
 """
 
-if __name__ == "__main__":
-    import signals
+import signals
 
-    signals.die_quietly()  # on Ctrl-C, before `run` knows better: NumPy takes a while to import
+if __name__ == "__main__":
+    signals.die_quietly()  # on Ctrl-C, until `run` knows better: the rest takes a while to import
 
 from functools import partial
 

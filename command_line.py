@@ -235,25 +235,28 @@ def run(main):
     script = Path(sys.argv[0]).name
     status = 0
     try:
-        signals.raise_stopped()
         try:
-            status = main() or 0
-        except SystemExit as end:  # of the parser
-            status = end.code
-        sys.stdout.flush()
+            signals.raise_stopped()
+            try:
+                status = main() or 0
+            except SystemExit as end:  # of the parser
+                status = end.code
+            sys.stdout.flush()
+        finally:
+            signals.let_go()  # a signal that comes later ends the process at once
     except KeyboardInterrupt as interrupt:
-        signals.let_go()
         status = signals.exit_status(interrupt)
         if status != 128 + signals.SIGPIPE:
             print(f"{script}: interrupted", file=sys.stderr)
     except (FloatingPointError, OSError, MemoryError) as error:
         print(f"{script}: error: {error}", file=sys.stderr)
         status = 1
-    except Exception:
+    except Exception as error:
         if signals.pending is None:
             raise
-        status = 128 + signals.pending  # foreign code made another exception of it
-    signals.let_go()
+        # Foreign code made this of the signal; or it is a mistake of ours, so it is told.
+        status = 128 + signals.pending
+        print(f"{script}: interrupted ({error!r})", file=sys.stderr)
     lost = getattr(sys.stdout, "error", None)
     if lost is not None and status == 0:
         print(f"{script}: error: cannot write to stdout: {lost.strerror}", file=sys.stderr)

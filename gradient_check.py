@@ -7,10 +7,10 @@ each gradient. A correct gradient agrees to nine digits; a wrong one, however we
 train, does not. The tests demand that every error stays below `LIMIT`.
 """
 
-if __name__ == "__main__":
-    import signals
+import signals
 
-    signals.die_quietly()  # on Ctrl-C, before `run` knows better: NumPy takes a while to import
+if __name__ == "__main__":
+    signals.die_quietly()  # on Ctrl-C, until `run` knows better: the rest takes a while to import
 
 import math
 from itertools import groupby

@@ -6,10 +6,10 @@ could reach on that distribution. `python perceptron.py` prints them and draws F
 no layers here and no backpropagation (see modules.py).
 """
 
-if __name__ == "__main__":
-    import signals
+import signals
 
-    signals.die_quietly()  # on Ctrl-C, before `run` knows better: NumPy takes a while to import
+if __name__ == "__main__":
+    signals.die_quietly()  # on Ctrl-C, until `run` knows better: the rest takes a while to import
 
 import math
 from statistics import NormalDist

@@ -8,10 +8,10 @@ The layers are in modules.py and the network in mlp_numpy.py. Figures are drawn 
 is imported only when one is asked for, as scikit-learn is only when data are.
 """
 
-if __name__ == "__main__":
-    import signals
+import signals
 
-    signals.die_quietly()  # on Ctrl-C, before `run` knows better: NumPy takes a while to import
+if __name__ == "__main__":
+    signals.die_quietly()  # on Ctrl-C, until `run` knows better: the rest takes a while to import
 
 import argparse
 import csv
@@ -25,7 +25,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-import signals
 from command_line import (
     ArgumentParser,
     add_output_flags,

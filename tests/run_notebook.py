@@ -5,6 +5,11 @@
 Whoever changes what the notebook shows runs this and commits the result; test_notebook.py compares.
 """
 
+import signals
+
+if __name__ == "__main__":
+    signals.die_quietly()  # on Ctrl-C, until `run` knows better: the rest takes a while to import
+
 import base64
 import io
 from pathlib import Path

@@ -279,3 +279,72 @@ def test_a_closed_pipe_ends_quietly(tmp_path):
     assert result.stderr == ""
     assert result.stdout.splitlines()[0].startswith("epoch 0: train loss")
     assert result.stdout.splitlines()[1] == "141"
+
+
+SCRIPTS = [
+    path
+    for path in (*ROOT.glob("*.py"), *ROOT.glob("tests/*.py"))
+    if "run(main)\n" in path.read_text()
+]
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_ctrl_c_during_the_imports_ends_quietly(tmp_path, path):
+    (tmp_path / "numpy.py").write_text("import time; print('now', flush=True); time.sleep(60)")
+    module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    with subprocess.Popen(
+        [sys.executable, "-m", module],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "now\n"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGINT
+    assert errors == ""
+
+
+A_SCRIPT = """
+import os, signal, sys
+from command_line import run
+sys.argv = ["script.py"]
+signal.signal(signal.SIGINT, signal.default_int_handler)
+interrupt = lambda *_: os.kill(os.getpid(), signal.SIGINT)
+class Lost:
+    __del__ = interrupt
+def again():
+    try:
+        interrupt()
+    finally:
+        interrupt()
+def mistake():
+    1 / 0
+def mistake_after_a_lost_signal():
+    Lost()
+    1 / 0
+run({})
+"""
+
+
+@pytest.mark.parametrize(
+    ("main", "status", "told"),
+    [
+        ("interrupt", 130, "script.py: interrupted"),
+        ("again", 130, "script.py: interrupted"),
+        ("mistake_after_a_lost_signal", 130, r"script.py: interrupted \(ZeroDivisionError.*\)"),
+        ("mistake", 1, r"Traceback (.*\n)*ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_signal_is_told_in_a_line_and_hides_no_mistake(main, status, told):
+    result = subprocess.run(
+        [sys.executable, "-c", A_SCRIPT.format(main)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == status
+    assert re.fullmatch(told + r"\n", result.stderr)
