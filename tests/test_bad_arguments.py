@@ -1,6 +1,7 @@
 """Every command line refuses what it does not understand: status 2, one line, nothing written."""
 
 import importlib
+import shlex
 import subprocess
 import sys
 from itertools import product
@@ -133,7 +134,8 @@ OTHERS = [
     (COMPARE, ["--batch_sizes", "801"], "all of the 800 training rows or more; give full"),
     (COMPARE, ["--batch_sizes", "16,016"], "each once"),
     (COMPARE, ["--n_seeds", "0"], "give a whole number from 1 to 1000000000"),
-    (COMPARE, ["--n_jobs", "0"], "give a whole number from 1 to 1000000000"),
+    (COMPARE, ["--n_jobs", "0"], "give a whole number from 1 to 1000"),
+    (COMPARE, ["--n_jobs", "1000000000"], "give a whole number from 1 to 1000"),
     (COMPARE, ["--seed", "4294967295", "--n_seeds", "2"], "give a smaller --seed"),
     (COMPARE, ["--budget", "steps"], "choose from"),
     (COMPARE, ["--dataset", "digits", "--noise", "0.1"], "leave out"),
@@ -151,6 +153,13 @@ OTHERS = [
     (NOTEBOOK, ["mlp_visualization.ipynb"], "--help lists the flags"),
 ]
 BAD_ARGUMENTS = NUMBERS + ABBREVIATED + OTHERS
+
+
+def is_named(value, line):
+    """Return whether a line tells this value, unless it was taken for a flag."""
+    forms = (" ".join(form.split()) for form in (value, repr(value), shlex.quote(value)))
+    was_flag = value.startswith("-") and "expected one argument" in line
+    return was_flag or any(form in line for form in forms if form)
 
 
 def check_refusal(script, status, output, errors, remedy, folder):
@@ -179,6 +188,7 @@ def test_a_usage_error_is_status_2_and_one_line(tmp_path, monkeypatch, capsys, c
         importlib.import_module(script).main()
     captured = capsys.readouterr()
     check_refusal(script, end.value.code, captured.out, captured.err, remedy, tmp_path)
+    assert is_named(args[-1].partition("=")[2] or args[-1], captured.err)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

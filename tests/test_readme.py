@@ -3,6 +3,7 @@
 import csv
 import importlib
 import io
+import math
 import re
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import test_bad_arguments
+import test_faults
 import test_planted_bugs
 import test_properties
 import test_same_bits
@@ -320,6 +322,17 @@ def test_the_loop_shown_is_the_loop_that_trains():
     assert all(line.strip() in source for line in shown.splitlines())
 
 
+def faults():
+    """Return how many cases each test of test_faults.py has."""
+    tests = [test for name, test in vars(test_faults).items() if name.startswith("test_")]
+    return [
+        math.prod(
+            len(m.args[1]) for m in getattr(test, "pytestmark", []) if m.name == "parametrize"
+        )
+        for test in tests
+    ]
+
+
 TESTED = "what is tried | how often | what comes of it | `.venv/bin/python -m pytest` ..."
 
 
@@ -333,6 +346,11 @@ def test_how_it_is_tested_is_told_in_the_figures_of_the_tests():
     assert shown["`tests/test_untrusted_files.py`"][1] == (
         f"{hostile} and {fuzzed:,}".replace(",", " ")
     )
+    caught = [rows[k][1] for k, row in enumerate(rows) if "test_faults" in row[-1]]
+    moments, kills, *others = faults()
+    n_moments, n_usual = test_faults.N_MOMENTS, test_faults.N_USUAL
+    assert caught == [f"{n_moments} ({n_usual} unless asked for)", str(kills), str(sum(others))]
+    assert moments == n_moments
     properties = [name for name in vars(test_properties) if name.startswith("test_")]
     assert shown["`tests/test_properties.py`"][1] == f"{len(properties)} properties, 100 cases each"
     assert settings.default.max_examples == 100
