@@ -240,7 +240,7 @@ BUGS = [
     Bug("ReLU missing", NETWORK, "x = layer.forward(x)",
         "x = x if isinstance(layer, ReLU) else layer.forward(x)", network, "without a ReLU"),
     Bug("softmax missing", NETWORK, "for layer in self.layers:", "for layer in self.layers[:-1]:",
-        network, "are logits"),
+        network, "holds logits"),
     Bug("update goes up the gradient", NETWORK, STEP, STEP.replace(" - ", " + "), update,
         "goes up the gradient"),
     Bug("update without the learning rate", NETWORK, STEP, STEP.replace("learning_rate * ", ""),
@@ -325,7 +325,7 @@ BUGS = [
         accuracy, "compares the columns"),
     # The perceptron
     Bug("perceptron starts at one", PERCEPTRON, "np.zeros(n_inputs + 1)", "np.ones(n_inputs + 1)",
-        zero, "are one, but should be zero"),
+        zero, "is all ones"),
     Bug("no weight for the bias", PERCEPTRON, "np.zeros(n_inputs + 1)", "np.zeros(n_inputs)", zero,
         "no place for the bias"),
     Bug("sign(0) is -1", PERCEPTRON, "@ self.weights >= 0, 1, -1)", "@ self.weights > 0, 1, -1)",
@@ -520,12 +520,15 @@ def test_another_convention_is_accepted_and_told(other, capfd, file, changes, to
     assert told in capfd.readouterr().out
 
 
-def test_percentages_are_a_convention(copy, capfd):
+def test_percentages_and_a_history_of_its_own_are_conventions(copy, capfd):
     plant(copy, Bug("", LOOP, "return float(np.mean(", "return 100 * float(np.mean(", "", ""))
     assert failures(copy) == []
     told = capfd.readouterr().out
     assert "accuracy is a percentage" in told
     assert "the accuracies of the history are percentages" in told
+    plant(copy, Bug("", LOOP, "    return as_history(rows)\n", "", "", ""))
+    assert failures(copy) == []
+    assert "train returns a history of its own, or none" in capfd.readouterr().out
     plant(copy, Bug("", LOOP, "def accuracy(", "def right(", "", ""))
     assert failures(copy, accuracy) == []
     assert "train_mlp_numpy.py defines no accuracy" in capfd.readouterr().out

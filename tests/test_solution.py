@@ -449,18 +449,18 @@ def test_the_network_is_linear_and_relu_then_linear_and_softmax(solution, n_hidd
     x = rng.normal(size=(6, 3))
     logits = logits_of(solution, layers, x)
     suspects = [
-        ("are logits: the softmax at the end is missing", logits),
+        ("holds logits: the softmax at the end is missing", logits),
         (
-            "come from hidden layers without a ReLU",
+            "is that of hidden layers without a ReLU",
             soft_max(logits_of(solution, layers, x, lambda z: z)),
         ),
         (
-            "come from a ReLU behind the last Linear layer, too",
+            "is that of a ReLU behind the last Linear layer, too",
             soft_max(np.maximum(logits, 0)),
         ),
     ]
     got = model.forward(x.copy())
-    compare("the predictions of MLP.forward", got, soft_max(logits), suspects)
+    compare("the output of MLP.forward", got, soft_max(logits), suspects)
 
 
 @DEPTHS
@@ -614,6 +614,15 @@ def spy_on(solution, data, **options):
     return spy, history
 
 
+def checked_history(solution, history):
+    """Return the history that train returned, if it is one like this project's."""
+    columns = {"step", "train_loss", "train_accuracy", "test_loss", "test_accuracy"}
+    if not isinstance(history, dict) or not columns <= {*history}:
+        solution.note("train returns a history of its own, or none: it is not checked")
+        pytest.skip(f"not checked: train returns no dict of {', '.join(sorted(columns))}")
+    return history
+
+
 @pytest.mark.parametrize("batch_size", [1, 5, 8, 23, 100, None])
 def test_an_epoch_visits_every_row_once_in_a_new_order(solution, batch_size):
     data = rows_with_targets()
@@ -684,6 +693,7 @@ def test_the_history_is_taken_at_0_every_eval_freq_and_at_the_end(
     history = solution.train(
         spy, rows_with_targets(), max_steps=max_steps, eval_freq=eval_freq, rng=0
     )
+    history = checked_history(solution, history)
     got = [int(step) for step in history["step"]]
     if got != steps:
         fail(f"the history is of epochs {got}, but should be of {steps}")
@@ -713,6 +723,7 @@ def test_the_history_is_of_the_network_of_its_epoch_and_of_the_split_it_names(so
     histories.append(solution.train(model, data, max_steps=1, **learning))
     seen.append(metrics())
     for history, before, after in zip(histories, seen, seen[1:], strict=False):
+        checked_history(solution, history)
         for key, other in (
             ("train_loss", "test_loss"),
             ("test_loss", "train_loss"),
@@ -774,11 +785,11 @@ def test_accuracy_is_the_share_of_rows_whose_largest_prediction_is_right(solutio
 def test_the_perceptron_starts_at_zero_with_the_bias_as_its_last_weight(solution):
     perceptron = solution.perceptron(3)
     suspects = [
-        ("have no place for the bias: there is one weight for each input", np.zeros(3)),
-        ("are one, but should be zero", np.ones(4)),
+        ("has no place for the bias: there is one weight for each input", np.zeros(3)),
+        ("is all ones, but should be zeros", np.ones(4)),
     ]
     got = np.ravel(perceptron.weights)
-    compare("the perceptron's initial weights", got, np.zeros(4), suspects)
+    compare("Perceptron.weights at the start", got, np.zeros(4), suspects)
 
 
 def test_the_perceptron_predicts_the_sign_and_plus_one_at_zero(solution):
@@ -873,6 +884,9 @@ def test_the_first_epoch_takes_a_score_of_zero_for_plus_one(solution, mixed):
             gradient_step(rows, labels, labels != 0),
         ),
         ("takes sign(0) for -1, but it is +1", gradient_step(rows, labels, labels == 1)),
+        ("goes up the gradient, but should go down", -first),
+        ("sums the gradient, but should average it", 15 * first),
+        ("averages over all points, but should over the misclassified", 15 * first / 20),
     ]
     compare("the first epoch from zero weights", got, first, suspects)
     second = gradient_step(rows, labels, np.where(rows @ first >= 0, 1, -1) != labels)
@@ -914,8 +928,8 @@ def test_training_takes_no_more_than_max_epochs_steps(solution):
     start = [0.0, 0.0 if solution.trains_from_zero else 0.5]
     got, history = trained(solution, points, labels, start, max_epochs=7, learning_rate=1.0)
     # It predicts +1 and goes one down, then predicts -1 and goes one up, and so on.
-    suspects = [("are one epoch too many or too few", start)]
-    compare("7 epochs of training", got, np.subtract(start, 1), suspects)
+    suspects = [("takes one epoch too many or too few", start)]
+    compare("training for 7 epochs", got, np.subtract(start, 1), suspects)
     compare_entry(history, "misclassified", 7 * [1])
     # Both score the same, before each step or after it; one of them is wrong.
     loss = np.array([start[1], 2 - start[1]] * 4)[:7]
