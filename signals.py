@@ -14,6 +14,7 @@ SIGNALS = signal.SIGINT, signal.SIGTERM
 SIGPIPE = 13  # its number everywhere, though Windows has no name for it
 
 pending = None  # the signal that came and has not been dealt with
+has_come = False  # whether one came at all
 is_postponed = False
 
 
@@ -36,9 +37,10 @@ def raise_stopped():
     for signum in SIGNALS:
         if signal.getsignal(signum) is not signal.SIG_IGN:
             signal.signal(signum, stop)
-    # Raised in a destructor, say, it goes no further; but `check` will find it.
+    # Raised in a destructor, Stopped goes no further; but `check` will find it. And what it leaves
+    # half made may fail in its own destructor.
     report = sys.unraisablehook
-    sys.unraisablehook = lambda args: issubclass(args.exc_type, Stopped) or report(args)
+    sys.unraisablehook = lambda args: has_come or report(args)
 
 
 def let_go():
@@ -50,8 +52,8 @@ def let_go():
 
 def stop(signum, frame=None):
     """Raise Stopped, at once or when it is no longer postponed."""
-    global pending
-    pending = signum
+    global pending, has_come
+    pending, has_come = signum, True
     if not is_postponed:
         raise Stopped(signum)
 

@@ -321,6 +321,12 @@ def again():
         interrupt()
     finally:
         interrupt()
+class HalfMade:
+    def __init__(self):
+        interrupt()
+        self.file = None
+    def __del__(self):
+        self.file
 def mistake():
     1 / 0
 def mistake_after_a_lost_signal():
@@ -335,6 +341,7 @@ run({})
     [
         ("interrupt", 130, "script.py: interrupted"),
         ("again", 130, "script.py: interrupted"),
+        ("HalfMade", 130, "script.py: interrupted"),
         ("mistake_after_a_lost_signal", 130, r"script.py: interrupted \(ZeroDivisionError.*\)"),
         ("mistake", 1, r"Traceback (.*\n)*ZeroDivisionError: division by zero"),
     ],
