@@ -4,8 +4,8 @@ It predicts, passes gradients back, takes a step of gradient descent, and goes t
 It knows nothing of data, batches or epochs; train_mlp_numpy.py does.
 """
 
-import io
 import math
+import os
 import warnings
 import zipfile
 from itertools import pairwise
@@ -158,7 +158,7 @@ def read_arrays(file):
     """
     if not zipfile.is_zipfile(file):
         raise ValueError("it is not an .npz archive")
-    arrays, length = {}, file.seek(0, io.SEEK_END)
+    arrays, length = {}, os.fstat(file.fileno()).st_size
     with zipfile.ZipFile(file) as archive, warnings.catch_warnings():
         warnings.simplefilter("error")  # what the parser of a header warns of, `save` did not write
         members = archive.infolist()
