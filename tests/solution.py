@@ -9,6 +9,7 @@ import inspect
 import sys
 from contextlib import contextmanager
 from functools import cached_property, wraps
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -189,13 +190,15 @@ class Solution:
 
     def update(self, model, learning_rate):
         """Take a step with the gradients that the layers hold."""
+        for layer, name in product(linear_layers(model), ("weight", "bias")):
+            if np.asarray(layer.grads.get(name)).dtype == object:
+                pytest.fail(f"MLP.backward sets no gradient of a {name}", pytrace=False)
         if hasattr(model, "update"):
             model.update(learning_rate)
             return
         self.note("the trainer takes the step, not the MLP: MLP.update is not checked")
-        for layer in linear_layers(model):
-            for name in ("weight", "bias"):
-                layer.params[name] = layer.params[name] - learning_rate * layer.grads[name]
+        for layer, name in product(linear_layers(model), ("weight", "bias")):
+            layer.params[name] = layer.params[name] - learning_rate * layer.grads[name]
 
     def perceptron(self, n_inputs, weights=None, **options):
         """Return a Perceptron, with these weights, the bias last, or those that it starts with."""

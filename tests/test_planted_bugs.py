@@ -377,7 +377,7 @@ BUGS = [
     Bug("classes not shuffled", PERCEPTRON, "order = rng.permutation(2 * POINTS_PER_CLASS)",
         "order = np.arange(2 * POINTS_PER_CLASS)", gaussians, "not shuffled"),
     Bug("test points are training points", PERCEPTRON, "points[N_TRAIN:], labels[N_TRAIN:]",
-        "points[:40], labels[:40]", gaussians, "100 times|occur twice"),
+        "points[:40], labels[:40]", gaussians, "occur twice"),
     Bug("variance taken for a deviation", PERCEPTRON, "cov = cov_scale * np.eye",
         "cov = cov_scale**2 * np.eye", gaussians, "cov_scale is the variance"),
     Bug("class -1 with another covariance", PERCEPTRON, "(mean_neg, cov, ", "(mean_neg, cov / 4, ",

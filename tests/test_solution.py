@@ -956,14 +956,14 @@ def test_the_two_gaussians_are_pooled_shuffled_and_split(solution):
             f"shape {points.shape[1:]}, but should be into 160 and 40 of shape (2,)"
         )
     x, y = np.concatenate([points, test_points]), np.concatenate([labels, test_labels])
+    if len({*map(tuple, x)}) < 200:
+        fail("some points occur twice: do training and test data overlap, or the classes?")
     if sorted(y.tolist()) != [-1] * 100 + [1] * 100:
         fail("the labels are not 100 times +1 and 100 times -1")
     if not np.array_equal(x[:, 0] > 0, y == 1):
         fail("the points come with the labels of others: shuffle both in the same order")
     if len(set(y[:20].tolist())) == 1:
         fail("the classes are not shuffled before the split")
-    if len({*map(tuple, x)}) < 200:
-        fail("some points occur twice: training and test data overlap")
     for label, mean in means.items():
         # Of a hundred points, the mean errs by 0.2 and the covariance by 0.6.
         of_class = x[y == label]
