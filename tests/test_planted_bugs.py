@@ -45,10 +45,10 @@ LOSS = "float(np.sum(targets * -np.log(np.maximum(predictions, 1e-15)))) / len(t
 DLOGITS = "dlogits = predictions - targets\n        dlogits /= len(predictions)"
 KEPT = "self.predictions, self.targets = predictions, targets\n"
 STEP = "linear.params[name] = linear.params[name] - learning_rate * gradient"
-GATHER = "data.x_train.take(order, axis=0), data.y_train.take(order, axis=0)"
+GATHER = "data.x_train.take(rows, axis=0), data.y_train.take(rows, axis=0)"
 EPOCH = "            order = rng.permutation(n_rows)\n"
 SPLITS = "((data.x_train, data.y_train), (data.x_test, data.y_test))"
-BATCHES = "range(0, n_rows, batch_size)"
+BATCHES = "range(0, len(rows), batch_size)"
 RECORD = "record(step) if step % eval_freq == 0 or step == max_steps else None"
 RIGHT = "predictions.argmax(axis=1) == targets.argmax(axis=1)"
 GRADIENT = "gradient = -(labels[wrong] @ x[wrong]) / n_wrong"
@@ -262,17 +262,17 @@ BUGS = [
         "1.9 times the first step: is there a momentum"),
     # The training loop
     Bug("rows shuffled without their targets", LOOP, GATHER,
-        "data.x_train.take(order, axis=0), data.y_train", together, "targets of other rows"),
+        "data.x_train.take(rows, axis=0), data.y_train", together, "targets of other rows"),
     Bug("targets shuffled apart", LOOP, GATHER,
-        "data.x_train.take(order, axis=0), data.y_train.take(rng.permutation(n_rows), axis=0)",
+        "data.x_train.take(rows, axis=0), data.y_train.take(np.random.permutation(rows), axis=0)",
         together, "targets of other rows"),
-    Bug("last batch dropped", LOOP, BATCHES, "range(0, n_rows - batch_size + 1, batch_size)", epoch,
-        "short last batch"),
-    Bug("last batch repeated", LOOP, BATCHES, "[*range(0, n_rows, batch_size), n_rows - 1]", epoch,
-        "none is repeated"),
+    Bug("last batch dropped", LOOP, BATCHES, "range(0, len(rows) - batch_size + 1, batch_size)",
+        epoch, "short last batch"),
+    Bug("last batch repeated", LOOP, BATCHES, "[*range(0, len(rows), batch_size), len(rows) - 1]",
+        epoch, "none is repeated"),
     Bug("batches overlap", LOOP, "slice(start, start + batch_size)",
         "slice(start, start + batch_size + 1)", epoch, "the batches have"),
-    Bug("first row never seen", LOOP, BATCHES, "range(1, n_rows, batch_size)", epoch,
+    Bug("first row never seen", LOOP, BATCHES, "range(1, len(rows), batch_size)", epoch,
         "the batches have"),
     Bug("one permutation for all epochs", LOOP, EPOCH,
         "            order = np.random.RandomState(0).permutation(n_rows)\n", epoch, "same order"),
@@ -298,14 +298,14 @@ BUGS = [
         "model.update(learning_rate / batch_size)", every_batch, "the rates"),
     Bug("learning rate that decays", LOOP, "model.update(learning_rate)",
         "model.update(learning_rate * (1 if step < 5 else 0.9))", every_batch, "at the rates"),
-    Bug("gradient scaled in the loop", LOOP, "model.backward(loss.backward(predictions, y[batch]))",
-        "model.backward(loss.backward(predictions, y[batch]) / 2)", together,
+    Bug("gradient scaled in the loop", LOOP, "model.backward(loss.backward(predictions, y))",
+        "model.backward(loss.backward(predictions, y) / 2)", together,
         "0.5 times the gradient of the loss"),
     Bug("update before the backward pass", LOOP,
-        "                    model.backward(loss.backward(predictions, y[batch]))\n"
+        "                    model.backward(loss.backward(predictions, y))\n"
         "                    model.update(learning_rate)\n",
         "                    model.update(learning_rate)\n"
-        "                    model.backward(loss.backward(predictions, y[batch]))\n",
+        "                    model.backward(loss.backward(predictions, y))\n",
         every_batch, "does not follow"),
     Bug("history without the start", LOOP, "        metrics = record(0)\n",
         "        metrics = evaluate(model, data)\n", history, "history is of epochs"),
@@ -454,8 +454,8 @@ def test_a_planted_bug_is_caught_by_its_check(copy, bug):
             LOSS.replace("len(targets)", "targets.size").replace("1e-15", "1e-10"), "", ""),
             "clipped"),
         (Bug("gradient scaled in the loop", LOOP,
-            "model.backward(loss.backward(predictions, y[batch]))",
-            "model.backward(3 * loss.backward(predictions, y[batch]))", "", ""), "other rows"),
+            "model.backward(loss.backward(predictions, y))",
+            "model.backward(3 * loss.backward(predictions, y))", "", ""), "other rows"),
         (Bug("softmax over the batch, shifted by row", LAYERS, SHIFTED,
             SHIFTED.replace("sum(axis=0)", "sum(axis=1, keepdims=True)"), "", ""), "overflows"),
         (Bug("softmax shifted by column", LAYERS, "out -= out.max(axis=0)",
