@@ -466,6 +466,7 @@ def test_many_rows_are_gathered_and_evaluated_in_parts():
     for size in (7, 2000, 5000):
         rows, labels = zip(*batches(data, order, size), strict=True)
         assert {len(batch) for batch in rows[:-1]} == {size}
+        assert max(len(batch.base) for batch in rows) < 2000 + size  # as many are gathered at once
         assert np.array_equal(np.concatenate(rows), x[order])
         assert np.array_equal(np.concatenate(labels), targets[order])
     model = MLP(2, [3], 2, rng=0)
