@@ -5,6 +5,9 @@
 trains the network with each of the classic bugs of backpropagation for real, and prints the
 accuracies that it reaches beside the error that the gradient check finds. A bug is a `backward`
 below that takes the place of the right one in a layer or in the network.
+
+It trains in batches of 16, since with the full batch even the right gradient gets no further than
+a line would.
 """
 
 import signals
@@ -22,6 +25,10 @@ from gradient_check import LIMIT, check_network, error_text
 from mlp_numpy import MLP
 from modules import Linear, ReLU
 from train_mlp_numpy import load_data, train
+
+# As far as 1500 epochs at a learning rate of 0.01, in a tenth of the steps.
+TRAINING = {"batch_size": 16, "learning_rate": 0.1, "max_steps": 150}
+SEEDS = range(5)  # from none of which a right network gets stuck, see compare_batch_sizes.py
 
 BUGS = {}  # by name: the class, of a layer or a network, that has the bug; see `bug_in`
 
@@ -115,47 +122,48 @@ def gradient_error(bug):
     return max(check.error for check in check_network(3, [7], 4, rng, network=network))
 
 
-def accuracies_with(bug, data, seeds, max_steps=1500, **options):
+def accuracies_with(bug, data, seeds, **options):
     """Return the final test accuracies, an array, of networks with this bug, or None.
 
-    One that diverged has NaN. The options are those of `train`.
+    One that diverged has NaN. The options are those of `train`, instead of TRAINING.
     """
+    options = TRAINING | options
     accuracies = []
     for seed in seeds:
         rng = as_rng(seed)
         model = network_with(bug, data.x_train.shape[1], [20], data.y_train.shape[1], rng)
-        options |= {"max_steps": max_steps, "eval_freq": max_steps, "rng": rng}
         try:
-            accuracies.append(train(model, data, **options)["test_accuracy"][-1])
+            history = train(model, data, eval_freq=options["max_steps"], rng=rng, **options)
+            accuracies.append(history["test_accuracy"][-1])
         except FloatingPointError:
             accuracies.append(np.nan)
     return np.array(accuracies)
 
 
-def measure(data, seeds, **options):
+def measure(data, seeds=SEEDS, **options):
     """Yield for no bug and for each: its name, accuracies_with it, its gradient_error."""
     for bug in (None, *BUGS):
         yield bug or "No bug", accuracies_with(bug, data, seeds, **options), gradient_error(bug)
 
 
-def table_row(name, accuracies, error):
-    """Return what `measure` yields as a line of text."""
-    low, median, high = np.quantile(100 * accuracies, (0, 0.5, 1))
-    spread = f"{median:.1f} [{low:.1f}, {high:.1f}]"
-    return f"{name:<40}{spread:>19}{error_text(error):>16}"
+def table(results):
+    """Yield what `measure` yields as lines of text, under a heading and above a footer."""
+    yield f"{'':<40}{'test accuracy, %':>19}{'gradient error':>16}"
+    for name, accuracies, error in results:
+        low, median, high = np.quantile(100 * accuracies, (0, 0.5, 1))
+        spread = f"{median:.1f} [{low:.1f}, {high:.1f}]"
+        yield f"{name:<40}{spread:>19}{error_text(error):>16}"
+    yield (
+        f"accuracy: median [least, most] of {len(accuracies)} runs; the error of a right gradient "
+        f"is below {LIMIT:.0e}"
+    )
 
 
 def main(argv=None):
     """Print the table, bug by bug."""
     ArgumentParser("Train networks with classic bugs, and check their gradients.").parse_args(argv)
-    seeds = range(5)
-    print(f"{'':<40}{'test accuracy, %':>19}{'gradient error':>16}")
-    for result in measure(load_data(), seeds):
-        print(table_row(*result), flush=True)
-    print(
-        f"accuracy: median [least, most] of {len(seeds)} runs; a right gradient's error is below "
-        f"{LIMIT:g}"
-    )
+    for line in table(measure(load_data())):
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -147,7 +147,10 @@ def check_network(n_inputs, n_hidden, n_classes, rng, n_rows=6, network=MLP):
             "in 1000 draws the inputs of some ReLU were never all away from 0: "
             "does ReLU.forward keep its input as it was?"
         )
-    loss.forward(predictions, targets)
+    # Another batch first, so that a gradient that comes a step late is not just one of zeros.
+    loss.forward(model.forward(-x), targets)
+    model.backward(loss.backward())
+    loss.forward(model.forward(x), targets)
     model.backward(loss.backward())
     subject = "MLP " + "-".join(str(n) for n in (n_inputs, *n_hidden, n_classes))
     checks = []

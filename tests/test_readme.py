@@ -187,6 +187,19 @@ def test_what_the_text_says_of_batch_size_16_and_of_equal_updates():
 
 
 @pytest.mark.slow
+def test_as_many_steps_at_batch_size_16_free_fewer_than_at_1():
+    assert "with as many at batch size 16, in 24 000 epochs, 9 do." in PROSE
+    options = {"batch_size": 16, "max_steps": 24_000, "eval_freq": 6000, "backend": "numba"}
+    stuck = stuck_of("figures", "16")
+    losses = np.array([train_from_seed(load_data(), k, **options)[1]["train_loss"] for k in stuck])
+    free = losses < compare_batch_sizes.STUCK_ABOVE
+    assert free[:, -1].sum() == 9
+    assert "by 6000 epochs 4 of the 18 are free, by 24 000 epochs 7" in NOTEBOOK
+    among_fifty = [k < 50 for k in stuck]
+    assert free[among_fifty].sum(axis=0)[[1, -1]].tolist() == [4, 7]
+
+
+@pytest.mark.slow
 def test_the_study_of_the_readme_comes_out_the_same_here(tmp_path):
     assert compare_batch_sizes.main(["--output_dir", str(tmp_path)]) == 0
     ours = compare_batch_sizes.read_rows(tmp_path / "runs.csv", compare_batch_sizes.COLUMNS)
