@@ -2,7 +2,7 @@
 
 Each function returns a matplotlib Figure and neither saves nor shows it. Classes are told apart by
 colours that the colour-blind can tell apart too (the palette of Okabe and Ito), training and test
-data by marker or line style. Nothing here trains or predicts: networks come as functions.
+data by marker or line. Nothing here trains or predicts: networks come as functions.
 """
 
 import io
@@ -17,7 +17,8 @@ from PIL import Image
 
 CLASS_COLORS = ("#0072B2", "#D55E00", "#009E73")
 BATCH_SIZE_COLORS = ("#D55E00", "#0072B2", "#009E73", "#56B4E9", "#CC79A7")
-LINE_COLORS = {"train": "#0072B2", "test": "#D55E00"}
+LINE_COLORS = {"train": "black", "test": "0.55"}
+BAD, GOOD = "#882255", "#44AA99"  # of runs and gradients, which belong to no class
 MARKERS = {"train": "o", "test": "^"}
 REPORT_MARK = {"marker": "D", "color": "black", "markeredgecolor": "white", "linestyle": ""}
 SHADE = 0.6  # how much of its colour a region takes where its class is certain
@@ -29,7 +30,7 @@ def _new_figure(width, height, n_rows=1, n_columns=1, **options):
     return figure, figure.subplots(n_rows, n_columns, **options)
 
 
-def _scatter(axes, points, classes, part):
+def _scatter(axes, points, classes, part, **options):
     """Draw points, of shape (N, 2), in the colours of their classes, of shape (N,)."""
     style = {"linewidths": 0.6, "edgecolors": "white"}
     if part == "test":
@@ -41,7 +42,7 @@ def _scatter(axes, points, classes, part):
         c=[CLASS_COLORS[k] for k in classes],
         marker=MARKERS[part],
         label=part,
-        **style,
+        **style | options,
     )
 
 
@@ -292,7 +293,8 @@ def boundary_frames(frames, data, resolution=120):
             figure, panels = _new_figure(width, 3.7, 1, len(regions), squeeze=False)
             panels = dict(zip(regions, panels[0], strict=True))
             for axes in panels.values():
-                _scatter(axes, data.x_test, data.y_test.argmax(axis=1), "test")
+                classes = data.y_test.argmax(axis=1)
+                _scatter(axes, data.x_test, classes, "test", edgecolors="white", linewidths=0.4)
                 _fit_limits(axes, np.concatenate([data.x_train, data.x_test]))
                 axes.set(xticks=[], yticks=[])
         artists = []
@@ -301,6 +303,8 @@ def boundary_frames(frames, data, resolution=120):
             panels[name].set_title(name)
             panels[name].set_xlabel(caption)
         figure.suptitle(title)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # from now on everything stays where it is
         yield figure
         for artist in artists:
             artist.remove()
@@ -320,12 +324,13 @@ def animation(figures, file_format, dpi=96, seconds_per_frame=0.15):
     for figure in figures:
         pixels = io.BytesIO()
         figure.savefig(pixels, format="rgba", dpi=dpi)
-        figure.set_layout_engine("none")  # from now on everything stays where it is
         size = tuple(int(dpi * inches) for inches in figure.get_size_inches())
         images.append(Image.frombytes("RGBA", size, pixels.getvalue()).convert("RGB"))
     # With one palette, made of the last and a few other frames, and no dithering, places that stay
     # the same do not flicker and the file stays small.
-    sample = np.concatenate([np.asarray(image) for image in images[:: -1 - len(images) // 8]])
+    from_the_last = images[::-1]
+    sampled = from_the_last[:: 1 + len(images) // 8]
+    sample = np.concatenate([np.asarray(image) for image in sampled])
     palette = Image.fromarray(sample).quantize(128, dither=Image.Dither.NONE)
     images = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     options = {"duration": [round(1000 * seconds_per_frame)] * (len(images) - 1) + [2000]}
@@ -341,7 +346,8 @@ def hidden_units(unit_inputs, units, data, title=None, resolution=60):
     """Draw a small map of the plane for each hidden unit: where it fires, and how much.
 
     A unit that raises the log-odds of class 1 has the colour of class 1, the others that of class
-    0; the deeper, the larger its output, up to its own largest. The black line is its fold.
+    0; the deeper, the larger its output, up to its own largest. The black line is its fold,
+    the number above how much that bends the log-odds.
 
     Args:
         unit_inputs: a function from points, of shape (N, 2), to the inputs of the units' ReLU,
@@ -368,38 +374,32 @@ def hidden_units(unit_inputs, units, data, title=None, resolution=60):
         if z[..., unit.index].min() < 0 < z[..., unit.index].max():
             axes.contour(x, y, z[..., unit.index], levels=[0], colors="black", linewidths=1)
         axes.scatter(*data.x_train.T, s=1, color="0.35", linewidths=0)
-        axes.set_title(
-            f"unit {unit.index}: {unit.note or f'fold {unit.fold:+.2f}'}", fontsize="small"
-        )
+        note = f" ({unit.note})" if unit.note else ""
+        axes.set_title(f"unit {unit.index}: {unit.fold:+.2f}{note}", fontsize="small")
     figure.suptitle(title)
     return figure
 
 
-def folds(totals, stuck, title=None):
-    """Draw how much the units of each run fold the log-odds downwards and upwards, as a dot.
+def folds(groups, title=None):
+    """Draw how much the units of each run fold the log-odds downwards and upwards, as a mark.
 
     Args:
-        totals: of shape (n_runs, 2), see hidden_units.total_folds.
-        stuck: of shape (n_runs,), whether the run is.
+        groups: runs that ended well and badly, by name: arrays of shape (n_runs, 2), see
+            hidden_units.total_folds.
         title: what to write above.
     """
     figure, axes = _new_figure(6.2, 4.6)
-    totals, stuck = np.asarray(totals), np.asarray(stuck, dtype=bool)
-    for group, label, color, marker in (
-        (stuck, "stuck", "#D55E00", "X"),
-        (~stuck, "not stuck", "#0072B2", "o"),
-    ):
-        axes.scatter(
-            *totals[group].T,
-            label=f"{label}: {group.sum()} of {len(stuck)} runs",
-            color=color,
-            marker=marker,
-            alpha=0.7,
-            linewidths=0,
-        )
-    axes.set(xlabel="downward folds, in sum", ylabel="upward folds, in sum", title=title)
+    n_runs = sum(map(len, groups.values()))
+    # Hollow and thin, because the stuck lie close together.
+    looks = (
+        {"marker": "o", "facecolors": "none", "edgecolors": GOOD},
+        {"marker": "x", "color": BAD},
+    )
+    for (name, totals), look in zip(groups.items(), looks, strict=True):
+        label = f"{name}: {len(totals)} of {n_runs} runs"
+        axes.scatter(*np.transpose(totals), label=label, linewidths=1, **look)
+    axes.set(xlabel="sum of downward folds", ylabel="sum of upward folds", title=title)
     axes.set_xlim(left=0)
-    axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
     axes.grid(alpha=0.3)
     axes.legend(loc="center left")
     return figure
@@ -417,9 +417,9 @@ def bugs(results, limit, title=None):
     figure, (left, right) = _new_figure(10, 0.38 * len(results) + 1.5, 1, 2, sharey=True)
     for i, (_, accuracies, error) in enumerate(results):
         left.plot(100 * np.asarray(accuracies), np.full(len(accuracies), i), "o", alpha=0.6)
-        left.lines[-1].set(color=LINE_COLORS["train"], markeredgewidth=0)
+        left.lines[-1].set(color="black", markeredgewidth=0)
         caught = error >= limit
-        right.plot(error, i, "X" if caught else "o", color="#D55E00" if caught else "#009E73")
+        right.plot(error, i, "X" if caught else "o", color=BAD if caught else GOOD)
     left.set_yticks(range(len(results)), [name for name, *_ in results])
     left.invert_yaxis()
     left.set(xlabel="test accuracy (%) of each run", title="What the accuracy says")

@@ -91,3 +91,10 @@ def test_an_animation_has_every_frame_and_repeats(file_format):
     center = [pixels[60:90, 50:80].mean(axis=(0, 1)) for _, pixels in states]
     assert center[0][2] > center[0][0]  # blue, class 0
     assert center[-1][0] > center[-1][2]  # orange, class 1
+
+
+def test_an_animation_leaves_its_figures_as_they_are():
+    figure = plots.data_set(load_data(n_samples=20))
+    engine = figure.get_layout_engine()
+    plots.animation([figure], "GIF", dpi=40)
+    assert figure.get_layout_engine() is engine

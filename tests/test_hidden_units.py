@@ -1,13 +1,25 @@
-"""Part II: what hidden units do, claim by claim."""
+"""Parts II and III: what hidden units do, claim by claim."""
+
+import copy
+import re
 
 import numpy as np
 import pytest
 
 from compare_batch_sizes import STUCK_ABOVE
-from hidden_units import comparison, describe, total_folds, unit_inputs
+from hidden_units import (
+    Run,
+    comparison,
+    describe,
+    runs_by_outcome,
+    total_folds,
+    trained_on,
+    unit_inputs,
+    with_fold,
+)
 from mlp_numpy import MLP
 from tests.test_readme import PROSE
-from train_mlp_numpy import fastest_backend, load_data, train_from_seed
+from train_mlp_numpy import fastest_backend, load_data
 
 
 def network(hidden_weight, hidden_bias, v):
@@ -75,18 +87,41 @@ def test_twins_fire_in_proportion_and_the_largest_fold_leads(x):
     weights, biases = [[1, 1], [3, 3], [1, 1.5], [-1, -1]], [0.5, 1.5, 0.5, -0.5]
     units = describe(network(weights, biases, [1, 1, 1, 1]), x)
     notes = {unit.index: unit.note for unit in units}
-    assert notes == {0: "like unit 1", 1: "", 2: "", 3: ""}
+    assert notes == {0: "like 1", 1: "", 2: "", 3: ""}
     assert units[0].index == 1
     assert [abs(unit.fold) for unit in units] == sorted((abs(u.fold) for u in units), reverse=True)
 
 
-def test_the_comparison_counts(x):
-    units = describe(network([[1, 0], [2, 0], [1, 0], [1, 0]], [0, 0, 0, -9], [1, 1, -5, 1]), x)
-    heading, row = comparison({"name": units})
-    assert heading.split() == ["units", "dead", "copies", "folds", "down", "folds", "up"]
-    down, up = total_folds(units)
-    assert row.split() == ["name", "4", "1", "2", f"{down:.2f}", f"{up:.2f}"]
-    assert down == pytest.approx(5 / 3 * up)
+def run_of(*network_arguments, x):
+    model = network(*network_arguments)
+    return Run(0, model, {}, describe(model, x))
+
+
+def test_the_comparison_gives_means(x):
+    one = run_of([[1, 0], [2, 0], [1, 0], [1, 0]], [0, 0, 0, -9], [1, 1, -5, 1], x=x)
+    other = run_of([[1, 0], [0, 1]], [0, 0], [1, 1], x=x)
+    heading, row, last = comparison({"name": [one, other], "other": [other]})
+    assert heading.split() == ["mean", "of", "dead", "copies", "folds", "down", "folds", "up"]
+    down, up = (np.array(total_folds(one.units)) + total_folds(other.units)) / 2
+    assert row.split() == ["2", "name", "0.5", "1.0", f"{down:.2f}", f"{up:.2f}"]
+    assert last.split()[:5] == ["1", "other", "0.0", "0.0", "0.00"]
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_the_least_unit_gets_a_fold(x, sign):
+    model = network([[1, 0], [0, 1], [1, 1]], [0, 9, 0], [1, 1, -1])
+    before = copy.deepcopy(model)
+    folded = with_fold(model, x, sign)
+    steps = np.array([[0.0, 0], [1, 0], [2, 0], [3, 0]])  # across the line x_1 = 1
+    slopes = np.diff(np.maximum(unit_inputs(folded, steps)[:, 1], 0))
+    assert slopes == pytest.approx([-0.5, 0, 0])
+    unit = next(unit for unit in describe(folded, x) if unit.index == 1)
+    assert np.sign(unit.fold) == sign
+    assert unit.favours == (sign == 1)
+    for k, axis in ((0, 1), (2, 0)):
+        weight, old = (m.layers[k].params["weight"] for m in (folded, before))
+        assert np.array_equal(np.delete(weight, 1, axis), np.delete(old, 1, axis))
+        assert np.array_equal(model.layers[k].params["weight"], old)  # the network itself stays
 
 
 @pytest.mark.parametrize("arguments", [(2, [], 2), (2, [4, 3], 2), (2, [4], 3)])
@@ -95,23 +130,45 @@ def test_other_networks_are_refused(x, arguments):
         describe(MLP(*arguments, rng=0), x)
 
 
-def folds_at_batch_size_16(seeds):
-    """Return whether each run is stuck, and its total folds, of shape (n_runs, 2)."""
-    data, stuck, totals = load_data(), [], []
+def runs_at_batch_size_16(seeds):
     options = {"batch_size": 16, "eval_freq": 1500, "backend": fastest_backend()}
-    for seed in seeds:
-        model, history = train_from_seed(data, seed, **options)
-        stuck.append(history["train_loss"][-1] > STUCK_ABOVE)
-        totals.append(total_folds(describe(model, data.x_train)))
-    return np.array(stuck), np.array(totals)
+    return runs_by_outcome(load_data(), seeds, **options)
 
 
-def test_the_stuck_among_twenty_runs_lack_upward_folds():
-    stuck, totals = folds_at_batch_size_16(range(20))
-    assert 0 < stuck.sum() < 20
-    assert totals[stuck, 1].max() < 0.2
-    assert totals[~stuck, 1].min() > 4
-    assert totals[:, 0].min() > 1
+def folds_of(group):
+    """Return the total folds of each run, of shape (n_runs, 2)."""
+    return np.array([total_folds(run.units) for run in group])
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return runs_at_batch_size_16(range(20))
+
+
+def test_runs_are_told_apart_by_their_final_loss(runs):
+    assert sorted(run.seed for group in runs.values() for run in group) == list(range(20))
+    for name, group in runs.items():
+        assert len(group) > 0
+        for run in group:
+            assert (run.history["train_loss"][-1] > STUCK_ABOVE) == (name == "stuck")
+            assert run.units == describe(run.model, load_data().x_train)
+
+
+def test_the_stuck_among_twenty_runs_lack_upward_folds(runs):
+    stuck, others = map(folds_of, (runs["stuck"], runs["not stuck"]))
+    assert stuck[:, 1].max() < 0.2
+    assert others[:, 1].min() > 4
+    assert min(stuck[:, 0].min(), others[:, 0].min()) > 1
+
+
+def test_an_upward_fold_sets_every_stuck_network_free_and_a_downward_one_does_not(runs):
+    options = {"batch_size": 16, "eval_freq": 1500, "backend": fastest_backend()}
+    _, unchanged, down, up = trained_on(runs["stuck"], load_data(), **options)
+    n = len(runs["stuck"])
+    n_free = [int(re.search(rf"(\d+) of {n} ", line)[1]) for line in (unchanged, down, up)]
+    assert n_free[2] == n
+    assert max(n_free[:2]) < n / 2
+    assert re.search(r"0\.0\d\d \[0\.0\d\d, 0\.0\d\d\]$", up)
 
 
 @pytest.mark.slow
@@ -121,7 +178,8 @@ def test_the_stuck_among_a_hundred_runs_lack_upward_folds_as_the_readme_says():
         "0.2, and in all of the other 67 to more than 4."
     )
     assert text in PROSE
-    stuck, totals = folds_at_batch_size_16(range(100))
-    assert stuck.sum() == 33
-    assert totals[stuck, 1].max() < 0.2
-    assert totals[~stuck, 1].min() > 4
+    runs = runs_at_batch_size_16(range(100))
+    stuck, others = map(folds_of, (runs["stuck"], runs["not stuck"]))
+    assert len(stuck) == 33
+    assert stuck[:, 1].max() < 0.2
+    assert others[:, 1].min() > 4

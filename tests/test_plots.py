@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgba
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 import plots
 from hidden_units import Unit, describe, unit_inputs
@@ -124,6 +125,8 @@ def test_figure_3_draws_the_history():
     history |= {key: np.arange(3) / 10 + i for i, key in enumerate(METRICS)}
     figure = save(plots.curves(history, "title"))
     for axes, metric, scale in zip(figure.axes, ("loss", "accuracy"), (1, 100), strict=True):
+        assert len({to_rgba(line.get_color()) for line in axes.lines}) == 2
+        assert len({line.get_linestyle() for line in axes.lines}) == 2
         for line, part in zip(axes.lines, ("train", "test"), strict=True):
             assert line.get_label() == part
             assert line.get_xdata().tolist() == [0, 5, 7]
@@ -169,6 +172,7 @@ def test_up_is_up_in_the_shading_and_in_the_colour_bar():
     top, bottom = image.get_array()[-1, 0], image.get_array()[0, 0]
     assert top[0] > top[2]  # orange, class 1
     assert bottom[2] > bottom[0]  # blue, class 0
+    assert bar.get_ylabel() == "predicted probability of class 1"
     colors = bar.collections[-1].cmap([0.0, 1.0])[:, :3]
     assert colors == pytest.approx(np.array([bottom, top]), abs=0.01)
 
@@ -247,6 +251,8 @@ def test_frames_show_every_moment_side_by_side_in_one_figure():
             assert np.array_equal(is_orange, predict(x[:, None])[:, 1] == 1)
             assert len(axes.images) == 1  # of this moment, none of the one before
     assert figures[0] is figures[1]
+    engine = figures[0].get_layout_engine()
+    assert not isinstance(engine, ConstrainedLayoutEngine)  # so that nothing moves
 
 
 def test_the_maps_of_hidden_units_are_in_order_with_their_colour_fold_and_note():
@@ -263,11 +269,12 @@ def test_the_maps_of_hidden_units_are_in_order_with_their_colour_fold_and_note()
 
     figure = save(plots.hidden_units(unit_inputs, units, data, "title"))
     titles = [axes.get_title() for axes in figure.axes]
-    assert titles == ["unit 2: fold +1.23", "unit 0: like unit 2", "unit 1: dead"]
+    assert titles == ["unit 2: +1.23", "unit 0: -0.50 (like 2)", "unit 1: +0.00 (dead)"]
     right, left, nowhere = map(colors_of, figure.axes)
     assert right[0].tolist() == [1, 1, 1]  # white: silent
-    assert right[-1][0] > right[-1][2]  # orange, class 1
-    assert left[0][2] > left[0][0]  # blue, class 0
+    for color, k in ((right[-1], 1), (left[0], 0)):  # deep, where the output is largest
+        whole = np.array(to_rgba(plots.CLASS_COLORS[k])[:3])
+        assert np.allclose(1 - color, 0.85 * (1 - whole), atol=0.01)
     assert left[-1].tolist() == [1, 1, 1]
     assert nowhere.min() == 1
     lines = [[c for c in axes.collections if hasattr(c, "levels")] for axes in figure.axes]
@@ -287,12 +294,18 @@ def test_any_number_of_hidden_units_can_be_drawn(n_units, n_axes):
 
 
 def test_folds_tell_stuck_runs_from_the_others():
-    totals, stuck = [(1, 0.1), (5, 6), (4, 5)], [True, False, False]
-    figure = save(plots.folds(totals, stuck, "title"))
+    figure = save(plots.folds({"not stuck": [(5, 6), (4, 5)], "stuck": [(1, 0.1)]}, "title"))
     (axes,) = figure.axes
-    assert [points_of(dots).tolist() for dots in axes.collections] == [[[1, 0.1]], [[5, 6], [4, 5]]]
+    assert [points_of(dots).tolist() for dots in axes.collections] == [[[5, 6], [4, 5]], [[1, 0.1]]]
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert labels == ["stuck: 1 of 3 runs", "not stuck: 2 of 3 runs"]
+    assert labels == ["not stuck: 2 of 3 runs", "stuck: 1 of 3 runs"]
+    colors = [to_rgba(dots.get_edgecolors()[0]) for dots in axes.collections]
+    assert colors == [to_rgba(plots.GOOD), to_rgba(plots.BAD)]
+    # `total_folds` gives first the downward, then the upward ones.
+    assert (axes.get_xlabel(), axes.get_ylabel()) == (
+        "sum of downward folds",
+        "sum of upward folds",
+    )
 
 
 def test_bugs_are_drawn_with_their_accuracies_and_errors():
@@ -301,6 +314,9 @@ def test_bugs_are_drawn_with_their_accuracies_and_errors():
         ("a bug", np.array([0.85, np.nan]), 0.5),
     ]
     left, right = save(plots.bugs(results, 1e-7, "title")).axes
+    titles = "What the accuracy says", "What the gradient check says"
+    assert (left.get_title(), right.get_title()) == titles
+    assert (left.get_xscale(), right.get_xscale()) == ("linear", "log")
     assert [label.get_text() for label in left.get_yticklabels()] == ["No bug", "a bug"]
     for i, (dots, (_, accuracies, _)) in enumerate(zip(left.lines, results, strict=True)):
         assert dots.get_xdata() == pytest.approx(100 * accuracies, nan_ok=True)

@@ -8,6 +8,7 @@ import re
 from functools import partial
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 import test_bad_arguments
@@ -29,11 +30,15 @@ import train_mlp_numpy
 from benchmarks import step
 from common import as_rng
 from mlp_numpy import MLP
-from train_mlp_numpy import BACKENDS, METRICS, load_data, train
+from train_mlp_numpy import BACKENDS, METRICS, load_data, train, train_from_seed
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROSE = " ".join(README.split())
+NOTEBOOK = " ".join(
+    " ".join(cell.source.split())
+    for cell in nbformat.read(ROOT / "mlp_visualization.ipynb", 4).cells
+)
 
 
 def rows_of(heading):
