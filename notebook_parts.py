@@ -4,6 +4,7 @@ The rest of mlp_visualization.ipynb comes from the scripts and from plots.py.
 """
 
 import ast
+import html
 import inspect
 import io
 import math
@@ -17,19 +18,26 @@ from train_mlp_numpy import batch_size_or_full, fastest_backend, load_data, trai
 
 
 def source_lines(function):
-    """Return the source of a function but its docstring and its refusals of bad input.
+    """Return the source of a function but its docstring and its checks of the input.
 
-    A refusal is an `if` that does nothing but raise. What is left is what computes.
+    A check is an `if` that does nothing but raise, or a call of a function `check_...`. What is
+    left is what computes.
     """
     source = textwrap.dedent(inspect.getsource(function))
     lines, (definition,) = source.splitlines(), ast.parse(source).body
     left_out = [definition.body[0]] if ast.get_docstring(definition) else []
-    for statement in definition.body:
-        if isinstance(statement, ast.If) and isinstance(statement.body[0], ast.Raise):
-            left_out.append(statement)
+    left_out += [statement for statement in definition.body if is_check(statement)]
     for statement in reversed(left_out):
         del lines[statement.lineno - 1 : statement.end_lineno]
     return "\n".join(lines)
+
+
+def is_check(statement):
+    """Return whether a statement, an ast node, only checks; see `source_lines`."""
+    if isinstance(statement, ast.If):
+        return isinstance(statement.body[0], ast.Raise)
+    call = getattr(statement, "value", None)
+    return isinstance(call, ast.Call) and ast.unparse(call.func).startswith("check_")
 
 
 def beside_source(*pairs):
@@ -44,6 +52,9 @@ def beside_source(*pairs):
         for formula, function in pairs
     ]
     return Markdown("<table>" + "".join(rows) + "</table>")
+
+
+LABELS = {"dataset": "Data set"}  # of the controls whose names do not read as such
 
 
 class Playground:
@@ -78,7 +89,7 @@ class Playground:
             "same_start": ipywidgets.Checkbox(value=True, indent=False),
         }
         for name, control in self.controls.items():
-            control.description = name.replace("_", " ").capitalize()
+            control.description = LABELS.get(name, name.replace("_", " ").capitalize())
             control.observe(self._respond, "value")
         self.status = ipywidgets.HTML()
         self.picture = ipywidgets.Image(layout={"max_width": "100%"})
@@ -104,8 +115,11 @@ class Playground:
         self.status.value = "training ..."
         try:
             self.status.value, figure = run(**settings)
-        except FloatingPointError as error:
-            self.status.value = f"<b>{error}</b>. The picture is still of the run before."
+        except Exception as error:  # the person who moved a control shall see it, whatever it is
+            self.status.value = (
+                f"<b>{type(error).__name__}: {html.escape(str(error))}</b>. "
+                "The picture is still of the run before."
+            )
             return
         file = io.BytesIO()
         figure.savefig(file, format="png", dpi=100)
@@ -114,7 +128,7 @@ class Playground:
     def _repr_mimebundle_(self, **options):
         return self.box._repr_mimebundle_(**options) | {
             "image/png": bytes(self.picture.value),
-            "text/plain": "controls, which need a kernel; here is the picture of their first state",
+            "text/plain": "the controls need a kernel; this is the picture of their first settings",
         }
 
 
@@ -141,11 +155,12 @@ def run(batch_size, learning_rate, hidden_units, epochs, noise, dataset, seed):
         100 * history[f"{part}_accuracy"][-1] for part in ("train", "test")
     )
     status = (
-        f"{epochs * math.ceil(n_rows / size):,} updates: accuracy {train_percent:.2f} % in "
-        f"training, {test_percent:.2f} % in the test"
+        f"{epochs * math.ceil(n_rows / size):,} updates: train accuracy {train_percent:.2f} %, "
+        f"test accuracy {test_percent:.2f} %"
     )
+    units = "1 hidden unit" if hidden_units == 1 else f"{hidden_units} hidden units"
     title = (
-        f"{dataset}, batch size {batch_size}, learning rate {learning_rate:g}, "
-        f"{hidden_units} hidden units, seed {seed}"
+        f"{dataset}, noise {noise:g}, batch size {batch_size}, learning rate {learning_rate:g}, "
+        f"{units}, {epochs} epochs, seed {seed}"
     )
     return status, plots.training_run(model.forward, history, data, title)

@@ -124,10 +124,10 @@ def data_set(data, title=None):
     return figure
 
 
-def _scatter_data(axes, data):
+def _scatter_data(axes, data, **options):
     """Draw both parts of a two-dimensional Data; return the entries of a legend."""
-    _scatter(axes, data.x_train, data.y_train.argmax(axis=1), "train")
-    _scatter(axes, data.x_test, data.y_test.argmax(axis=1), "test")
+    _scatter(axes, data.x_train, data.y_train.argmax(axis=1), "train", **options)
+    _scatter(axes, data.x_test, data.y_test.argmax(axis=1), "test", **options)
     _fit_limits(axes, np.concatenate([data.x_train, data.x_test]))
     axes.set(xlabel="$x_1$", ylabel="$x_2$")
     return _legend_handles([f"class {k}" for k in range(data.y_train.shape[1])])
@@ -179,7 +179,7 @@ def _draw_curves(panels, history, marks=()):
                     label=f"the report's {part}",
                 )
         axes.set(xlabel="epoch", title=metric.capitalize())
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
     panels[0].set_ylabel("cross-entropy (nats)")
@@ -267,9 +267,9 @@ def training_run(predict, history, data, title=None, resolution=120):
     """
     # Where everything goes is known: having it found out would take a third of the time to draw.
     figure = Figure(figsize=(12.5, 3.9))
-    figure.subplots_adjust(left=0.055, right=0.99, bottom=0.24, top=0.84, wspace=0.2)
+    figure.subplots_adjust(left=0.055, right=0.99, bottom=0.24, top=0.84, wspace=0.29)
     panels = figure.subplots(1, 3)
-    _legend_below(figure, _scatter_data(panels[0], data))
+    _legend_below(figure, _scatter_data(panels[0], data, linewidths=0.5))
     _draw_regions(panels[0], predict, resolution)
     panels[0].set_title("Decision boundary")
     _draw_curves(panels[1:], history)

@@ -49,7 +49,9 @@ def compact(picture):
     if image.mode == "P":  # as the animation is already
         return picture
     file = io.BytesIO()
-    image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    # Without k-means the few grey pixels of a legend would take a colour that is frequent.
+    image = image.convert("RGB").quantize(256, kmeans=3, dither=Image.Dither.NONE)
+    image.save(file, "PNG", optimize=True)
     return base64.b64encode(file.getvalue()).decode()
 
 

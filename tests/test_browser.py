@@ -152,11 +152,11 @@ def test_the_keyboard_moves_a_slider(page, section_7, screenshot):
     line = changed(page, section_7, lambda: batch_size.locator(".noUi-handle").press("ArrowRight"))
     screenshot("4_after_the_keyboard")
     assert batch_size.locator(".widget-readout").inner_text() == "32"
-    assert line.startswith("37,500 updates: accuracy")
+    assert line.startswith("37,500 updates: train accuracy")
     assert control(section_7, "Seed").locator(".widget-readout").inner_text() == "42"
     line = changed(page, section_7, lambda: batch_size.locator(".noUi-handle").press("End"))
     assert batch_size.locator(".widget-readout").inner_text() == "full"
-    assert line.startswith("1,500 updates: accuracy")
+    assert line.startswith("1,500 updates: train accuracy")
 
 
 def test_the_mouse_moves_a_slider(page, section_7, screenshot):
@@ -176,7 +176,7 @@ def test_the_mouse_moves_a_slider(page, section_7, screenshot):
 
 
 def test_a_data_set_is_chosen(page, section_7, screenshot):
-    dataset = control(section_7, "Dataset").locator("select")
+    dataset = control(section_7, "Data set").locator("select")
     changed(page, section_7, lambda: dataset.select_option("blobs"))
     screenshot("6_blobs")
 
