@@ -9,6 +9,7 @@ import inspect
 import io
 import math
 import textwrap
+import tokenize
 
 import ipywidgets
 from IPython.display import Markdown
@@ -18,18 +19,22 @@ from train_mlp_numpy import batch_size_or_full, fastest_backend, load_data, trai
 
 
 def source_lines(function):
-    """Return the source of a function but its docstring and its checks of the input.
+    """Return the source of a function but its docstring, comments and checks of the input.
 
     A check is an `if` that does nothing but raise, or a call of a function `check_...`. What is
     left is what computes.
     """
     source = textwrap.dedent(inspect.getsource(function))
     lines, (definition,) = source.splitlines(), ast.parse(source).body
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column].rstrip()
     left_out = [definition.body[0]] if ast.get_docstring(definition) else []
     left_out += [statement for statement in definition.body if is_check(statement)]
     for statement in reversed(left_out):
         del lines[statement.lineno - 1 : statement.end_lineno]
-    return "\n".join(lines)
+    return "\n".join(line for line in lines if line)
 
 
 def is_check(statement):
@@ -72,7 +77,8 @@ class Playground:
     """
 
     def __init__(self):
-        look = {"style": {"description_width": "7em"}, "layout": {"width": "auto"}}
+        layout = {"width": "auto", "margin": "2px"}
+        look = {"style": {"description_width": "7em"}, "layout": layout}
         slider = look | {"continuous_update": False}  # trains when it is let go
         sizes = ("1", "2", "4", "8", "16", "32", "64", "128", "256", "full")
         rates = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)

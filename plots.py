@@ -332,6 +332,9 @@ def animation(figures, file_format, dpi=96, seconds_per_frame=0.15):
     sampled = from_the_last[:: 1 + len(images) // 8]
     sample = np.concatenate([np.asarray(image) for image in sampled])
     palette = Image.fromarray(sample).quantize(128, dither=Image.Dither.NONE)
+    colors = np.reshape(palette.getpalette(), (-1, 3))
+    colors[colors.min(axis=1) > 245] = 255  # or Pillow would take one of these for white paper
+    palette.putpalette(colors.ravel().tolist())
     images = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     options = {"duration": [round(1000 * seconds_per_frame)] * (len(images) - 1) + [2000]}
     if file_format == "PNG":

@@ -88,6 +88,7 @@ def test_an_animation_has_every_frame_and_repeats(file_format):
         assert np.array_equal(states[0][1], states[-1][1])
         del states[0]
     assert [duration for duration, _ in states] == [150, 150, 150, 2000]
+    assert all((pixels[0] == 255).all() for _, pixels in states)  # the paper is white
     center = [pixels[60:90, 50:80].mean(axis=(0, 1)) for _, pixels in states]
     assert center[0][2] > center[0][0]  # blue, class 0
     assert center[-1][0] > center[-1][2]  # orange, class 1

@@ -105,8 +105,8 @@ def changed(page, section_7, act):
     status, picture = section_7.locator(".widget-html-content"), section_7.locator("img")
     before = picture.get_attribute("src")
     act()
-    for _ in range(100):
-        page.wait_for_timeout(100)
+    for _ in range(500):
+        page.wait_for_timeout(20)
         if picture.get_attribute("src") != before:
             return status.inner_text()
     return pytest.fail(f"the picture stayed as it was; the line says {status.inner_text()}")
@@ -157,6 +157,19 @@ def test_the_keyboard_moves_a_slider(page, section_7, screenshot):
     line = changed(page, section_7, lambda: batch_size.locator(".noUi-handle").press("End"))
     assert batch_size.locator(".widget-readout").inner_text() == "full"
     assert line.startswith("1,500 updates: train accuracy")
+
+
+def test_a_change_is_drawn_within_a_second(page, section_7):
+    batch_size, seed = (control(section_7, name) for name in ("Batch size", "Seed"))
+    for _ in range(5):  # from full back to 16
+        changed(page, section_7, lambda: batch_size.locator(".noUi-handle").press("ArrowLeft"))
+    seconds = []
+    for _ in range(5):  # the quickest, because other programs may run, too
+        start = time.perf_counter()
+        changed(page, section_7, lambda: seed.locator(".noUi-handle").press("ArrowRight"))
+        seconds.append(time.perf_counter() - start)
+    assert batch_size.locator(".widget-readout").inner_text() == "16"
+    assert min(seconds) < 1, seconds
 
 
 def test_the_mouse_moves_a_slider(page, section_7, screenshot):

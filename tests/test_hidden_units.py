@@ -181,5 +181,10 @@ def test_the_stuck_among_a_hundred_runs_lack_upward_folds_as_the_readme_says():
     runs = runs_at_batch_size_16(range(100))
     stuck, others = map(folds_of, (runs["stuck"], runs["not stuck"]))
     assert len(stuck) == 33
+    assert "Given one upward fold and trained on, every stuck network comes free" in PROSE
+    options = {"batch_size": 16, "eval_freq": 1500, "backend": fastest_backend()}
+    _, _, down, up = trained_on(runs["stuck"], load_data(), **options)
+    assert "33 of 33" in up
+    assert int(re.search(r"(\d+) of 33", down)[1]) < 7
     assert stuck[:, 1].max() < 0.2
     assert others[:, 1].min() > 4

@@ -185,7 +185,7 @@ def test_what_the_text_says_of_batch_size_16_and_of_equal_updates():
     assert "28 of those 33 seeds come free" in PROSE
     assert len(set(stuck) - set(stuck_of("figures", "1"))) == 28
     assert set(stuck_of("figures", "1")) <= set(stuck)
-    assert "At batch size 1 these are 13 after the same number of steps" in NOTEBOOK
+    assert "At batch size 1 it is 13 after the same number of steps" in NOTEBOOK
     of_fifty = {seed for seed in stuck if seed < 50}
     assert len(of_fifty) == 18
     assert len(of_fifty - set(stuck_of("figures", "1"))) == 13
