@@ -16,6 +16,7 @@ for n rows:
 and `descend` subtracts the gradient. Large products are left to BLAS.
 """
 
+import importlib
 from itertools import pairwise
 
 import numpy as np
@@ -25,6 +26,8 @@ from modules import Linear, ReLU, SoftMax, check_same_shape
 
 try:
     from numba import njit, types
+
+    importlib.import_module("scipy.linalg.cython_blas")  # what xxgemm calls, unchecked
 except ImportError as error:
     raise ImportError(
         f"backend 'numba' needs Numba ({error}): pip install numba, or choose backend 'numpy'"

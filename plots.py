@@ -20,6 +20,16 @@ BATCH_SIZE_COLORS = ("#D55E00", "#0072B2", "#009E73", "#56B4E9", "#CC79A7")
 LINE_COLORS = {"train": "black", "test": "0.55"}
 BAD, GOOD = "#882255", "#44AA99"  # of runs and gradients, which belong to no class
 MARKERS = {"train": "o", "test": "^"}
+CONTENDER_STYLES = {
+    "straightforward": {"color": "#56B4E9", "marker": "o"},
+    "ours: numpy": {"color": "#0072B2", "marker": "s"},
+    "ours: numba": {"color": "black", "marker": "D"},
+    "scikit-learn": {"color": "#E69F00", "marker": "v"},
+    "PyTorch": {"color": "#D55E00", "marker": "^"},
+    "PyTorch compiled": {"color": "#CC79A7", "marker": ">"},
+    "JAX": {"color": "#009E73", "marker": "P"},
+    "limit": {"color": "0.5", "marker": "|", "markersize": 16, "markeredgewidth": 2},
+}
 REPORT_MARK = {"marker": "D", "color": "black", "markeredgecolor": "white", "linestyle": ""}
 SHADE = 0.6  # how much of its colour a region takes where its class is certain
 
@@ -485,6 +495,50 @@ def batch_sizes(curves, x_label, marks, title=None):
         handles=handles, title="batch size", loc="outside lower center", ncols=min(len(handles), 8)
     )
     figure.suptitle(title)
+    return figure
+
+
+def side_by_side(ratios, ours):
+    """How many times as long as ours others take, on a logarithmic scale.
+
+    Args:
+        ratios: by contender, one of CONTENDER_STYLES, dicts of ratios by case.
+        ours: the contender whose ratios are 1.
+    """
+    cases = list(ratios[ours])
+    figure, axes = _new_figure(8.4, 1.9 + 0.36 * len(cases))
+    for name, by_case in ratios.items():
+        places, style = [cases.index(case) for case in by_case], CONTENDER_STYLES[name]
+        axes.plot(list(by_case.values()), places, linestyle="", label=name, **style)
+    axes.axvline(1, color="0.6", zorder=0)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_yticks(range(len(cases)), cases)
+    axes.invert_yaxis()
+    axes.grid(axis="x", color="0.9")
+    axes.set_axisbelow(True)
+    axes.set_xlabel(f"time of an epoch, as a multiple of {ours}")
+    figure.legend(loc="outside lower center", ncols=4)
+    return figure
+
+
+def growth(curves):
+    """How the time of an epoch grows with the work, a panel for each kind of size.
+
+    Args:
+        curves: by kind of size, dicts by contender of dicts of seconds by size.
+    """
+    figure, panels = _new_figure(9, 7.4, 2, 2)
+    for axes, (what, by_contender) in zip(panels.flat, curves.items(), strict=True):
+        for name, seconds in by_contender.items():
+            sizes, style = [*map(int, seconds)], CONTENDER_STYLES[name]
+            axes.plot(sizes, list(seconds.values()), linewidth=1, label=name, **style)
+        axes.set(xscale="log", yscale="log", xlabel=what, ylabel="seconds of an epoch")
+        axes.set_xticks(sizes, [f"{size:,}".replace(",", " ") for size in sizes])
+        axes.minorticks_off()
+        axes.grid(color="0.9")
+    handles, labels = panels.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4)
     return figure
 
 

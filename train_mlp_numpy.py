@@ -240,7 +240,7 @@ def batches(data, order, batch_size):
     """Yield the training rows and their targets in this order, `batch_size` at a time.
 
     Rows are gathered some two thousand at a time: for many small batches at once, since each call
-    has its price, but no more of them than stay in the cache.
+    has its price, but never a whole large data set, for which each epoch would need new memory.
     """
     n_gathered = batch_size * math.ceil(2000 / batch_size)
     for first in range(0, len(order), n_gathered):

@@ -1,63 +1,135 @@
-/* The limit: the 2-20-2 network and nothing else, so that the compiler knows every size and keeps
-   all it can in registers. step.py compiles it with -O3 -march=native -ffast-math. */
+/* What a C compiler makes of the training loop when it knows every size beforehand: the limit for
+   a small network, one row at a time. contenders.py compiles it with -O3 -march=native -ffast-math;
+   FORWARD lists the layers, as in -DFORWARD="LAYER(2, 20) LAYER(20, 2)", and BACKWARD lists them
+   from the last to the first. */
 
-#include <math.h>
 #include <stdint.h>
+#include <math.h>
 
-enum { INPUTS = 2, UNITS = 20, CLASSES = 2 };
+#define INLINE static inline __attribute__((always_inline))
+#define N_PARAMS(in, out) ((in) * (out) + (out))
 
-struct params {
-    double weight1[INPUTS][UNITS], bias1[UNITS], weight2[UNITS][CLASSES], bias2[CLASSES];
+/* A weight lies in memory as W or, where its rows are too short for a vector, as W.T. */
+#define IS_WIDE(in, out) ((in) <= (out) || (out) >= 16)
+
+enum {
+#define LAYER(in, out) N_PARAMS(in, out) +
+    PARAMS = FORWARD 0,
+#undef LAYER
+#define LAYER(in, out) (in) +
+    OUTPUTS = FORWARD CLASSES
+#undef LAYER
 };
 
-static void add_gradient(const struct params *p, struct params *grad, const double *x,
-                         const double *target, double scale)
+/* Set z = x W + b, or max(0, x W + b) unless the layer is the last; p holds W and b. */
+INLINE void forward(int in, int out, const double *restrict p, const double *restrict x,
+                    double *restrict z, int is_last)
 {
-    double hidden[UNITS], logits[CLASSES], dlogits[CLASSES], largest, sum = 0;
+    for (int j = 0; j < out; j++)
+        z[j] = p[in * out + j];
+    if (IS_WIDE(in, out))
+        for (int i = 0; i < in; i++)
+            for (int j = 0; j < out; j++)
+                z[j] += x[i] * p[i * out + j];
+    else
+        for (int j = 0; j < out; j++)
+            for (int i = 0; i < in; i++)
+                z[j] += x[i] * p[j * in + i];
+    if (!is_last)
+        for (int j = 0; j < out; j++)
+            z[j] = z[j] > 0 ? z[j] : 0;
+}
 
-    for (int j = 0; j < UNITS; j++) {
-        double z = p->bias1[j];
-        for (int i = 0; i < INPUTS; i++)
-            z += x[i] * p->weight1[i][j];
-        hidden[j] = z > 0 ? z : 0;
-    }
-    for (int k = 0; k < CLASSES; k++) {
-        logits[k] = p->bias2[k];
-        for (int j = 0; j < UNITS; j++)
-            logits[k] += hidden[j] * p->weight2[j][k];
-    }
-    largest = logits[0];
+/* Set dx, the gradient in front of the ReLU which made x. */
+INLINE void backward(int in, int out, const double *restrict p, const double *restrict x,
+                     const double *restrict dz, double *restrict dx)
+{
+    for (int i = 0; i < in; i++)
+        dx[i] = 0;
+    if (IS_WIDE(in, out))
+        for (int i = 0; i < in; i++)
+            for (int j = 0; j < out; j++)
+                dx[i] += dz[j] * p[i * out + j];
+    else
+        for (int j = 0; j < out; j++)
+            for (int i = 0; i < in; i++)
+                dx[i] += dz[j] * p[j * in + i];
+    for (int i = 0; i < in; i++)
+        dx[i] = x[i] > 0 ? dx[i] : 0;
+}
+
+/* Add to g the gradient of the layer's W and b. */
+INLINE void accumulate(int in, int out, double *restrict g, const double *restrict x,
+                       const double *restrict dz)
+{
+    for (int j = 0; j < out; j++)
+        g[in * out + j] += dz[j];
+    if (IS_WIDE(in, out))
+        for (int i = 0; i < in; i++)
+            for (int j = 0; j < out; j++)
+                g[i * out + j] += x[i] * dz[j];
+    else
+        for (int j = 0; j < out; j++)
+            for (int i = 0; i < in; i++)
+                g[j * in + i] += x[i] * dz[j];
+}
+
+INLINE void soft_max(double *z)
+{
+    double largest = z[0], sum = 0;
+
     for (int k = 1; k < CLASSES; k++)
-        largest = logits[k] > largest ? logits[k] : largest;
+        largest = z[k] > largest ? z[k] : largest;
     for (int k = 0; k < CLASSES; k++)
-        sum += logits[k] = exp(logits[k] - largest);
-    for (int k = 0; k < CLASSES; k++) {
-        dlogits[k] = scale * (logits[k] / sum - target[k]);
-        grad->bias2[k] += dlogits[k];
-    }
-    for (int j = 0; j < UNITS; j++) {
-        double dhidden = 0;
-        for (int k = 0; k < CLASSES; k++) {
-            grad->weight2[j][k] += hidden[j] * dlogits[k];
-            dhidden += p->weight2[j][k] * dlogits[k];
-        }
-        dhidden = hidden[j] > 0 ? dhidden : 0;
-        grad->bias1[j] += dhidden;
-        for (int i = 0; i < INPUTS; i++)
-            grad->weight1[i][j] += x[i] * dhidden;
-    }
+        sum += z[k] = exp(z[k] - largest);
+    for (int k = 0; k < CLASSES; k++)
+        z[k] /= sum;
+}
+
+/* Add to grad the gradient of a row, times scale; grad may be params themselves. */
+INLINE void add_gradient(const double *params, double *grad, const double *x,
+                         const double *targets, double scale)
+{
+    double outputs[OUTPUTS], gradients[OUTPUTS];
+    double *z = outputs, *dz = gradients + OUTPUTS - CLASSES;
+    const double *p = params;
+
+#define LAYER(in, out)                                                                           \
+    forward(in, out, p, z == outputs ? x : z, z + in, p + N_PARAMS(in, out) == params + PARAMS); \
+    p += N_PARAMS(in, out);                                                                      \
+    z += in;
+    FORWARD
+#undef LAYER
+    soft_max(z);
+    for (int k = 0; k < CLASSES; k++)
+        dz[k] = scale * (z[k] - targets[k]);
+#define LAYER(in, out)                                                  \
+    p -= N_PARAMS(in, out);                                             \
+    z -= in;                                                            \
+    if (p != params)                                                    \
+        backward(in, out, p, z, dz, dz - in);                           \
+    accumulate(in, out, grad + (p - params), p == params ? x : z, dz);  \
+    dz -= in;
+    BACKWARD
+#undef LAYER
 }
 
 void run_epoch(double *params, const double *x, const double *targets, const int64_t *order,
                int64_t n_rows, int64_t batch_size, double learning_rate)
 {
+    if (batch_size == 1) {
+        for (int64_t r = 0; r < n_rows; r++)
+            add_gradient(params, params, x + INPUTS * order[r], targets + CLASSES * order[r],
+                         -learning_rate);
+        return;
+    }
     for (int64_t start = 0; start < n_rows; start += batch_size) {
         int64_t end = start + batch_size < n_rows ? start + batch_size : n_rows;
-        struct params grad = {0};
+        double grad[PARAMS] = {0};
         for (int64_t r = start; r < end; r++)
-            add_gradient((struct params *)params, &grad, x + INPUTS * order[r],
-                         targets + CLASSES * order[r], 1.0 / (double)(end - start));
-        for (unsigned k = 0; k < sizeof grad / sizeof(double); k++)
-            params[k] -= learning_rate * ((double *)&grad)[k];
+            add_gradient(params, grad, x + INPUTS * order[r], targets + CLASSES * order[r],
+                         1.0 / (double)(end - start));
+        for (int k = 0; k < PARAMS; k++)
+            params[k] -= learning_rate * grad[k];
     }
 }

@@ -2,8 +2,7 @@
 
 The same layers, network and updates as modules.py and train_mlp_numpy.py, each formula in its
 plainest form: every batch is gathered by its own fancy index, every operation makes a fresh array,
-the loss is evaluated on every batch and the gradient passed back to the input. It computes the
-same parameters, which benchmarks/numpy_step.py verifies before it measures.
+the loss is evaluated on every batch and the gradient passed back to the input.
 """
 
 import numpy as np
@@ -95,13 +94,11 @@ class MLP:
                     layer.params[name] = layer.params[name] - step
 
 
-def train(model, x, targets, learning_rate, n_epochs, batch_size, rng):
-    """Train for n_epochs; the rows are shuffled by rng as train_mlp_numpy.train does."""
+def run_epoch(model, x, targets, learning_rate, batch_size, order):
+    """Train for an epoch, with the rows in this order."""
     loss = CrossEntropy()
-    for _ in range(n_epochs):
-        order = rng.permutation(len(x))
-        for start in range(0, len(x), batch_size):
-            rows = order[start : start + batch_size]
-            loss.forward(model.forward(x[rows]), targets[rows])
-            model.backward(loss.backward())
-            model.update(learning_rate)
+    for start in range(0, len(x), batch_size):
+        rows = order[start : start + batch_size]
+        loss.forward(model.forward(x[rows]), targets[rows])
+        model.backward(loss.backward())
+        model.update(learning_rate)

@@ -12,8 +12,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 TRAINER, PERCEPTRON, COMPARE = "train_mlp_numpy", "perceptron", "compare_batch_sizes"
 ANIMATE, BUGS, GRADIENTS = "animate_boundary", "backprop_bugs", "gradient_check"
-STEP, NOTEBOOK = "benchmarks.step", "tests.run_notebook"
-SCRIPTS = (TRAINER, PERCEPTRON, COMPARE, ANIMATE, BUGS, GRADIENTS, STEP, NOTEBOOK)
+BENCHMARK, NOTEBOOK = "benchmarks.side_by_side", "tests.run_notebook"
+SCRIPTS = (TRAINER, PERCEPTRON, COMPARE, ANIMATE, BUGS, GRADIENTS, BENCHMARK, NOTEBOOK)
 
 # No number, whatever int() and float() make of it: blanks, digits of other scripts, other bases.
 NO_NUMBER = ("", " ", "abc", "None", "--", "+-1", " 5", "5 ", "5\n", "1_000", "0x10", "1 5")
@@ -40,7 +40,7 @@ WHOLE = {
     PERCEPTRON: ("max_epochs", "repeats", "seed"),
     COMPARE: ("n_seeds", "n_jobs", "seed", "max_steps", "eval_freq", "batch_sizes"),
     ANIMATE: ("max_steps", "seed", "batch_sizes", "n_samples"),
-    STEP: ("rounds",),
+    BENCHMARK: ("rounds",),
 }
 POSITIVE = dict.fromkeys((TRAINER, PERCEPTRON, COMPARE, ANIMATE), ("learning_rate",))  # fmt: skip
 
@@ -69,7 +69,7 @@ ABBREVIATED = [
         (ANIMATE, ["--out", "x"]),
         (BUGS, ["--hel"]),
         (GRADIENTS, ["--hel"]),
-        (STEP, ["--round", "1"]),
+        (BENCHMARK, ["--round", "1"]),
         (NOTEBOOK, ["--hel"]),
     ]
 ]
@@ -149,7 +149,7 @@ OTHERS = [
     (BUGS, ["--seed", "3"], "--help lists the flags"),
     (BUGS, ["3"], "--help lists the flags"),
     (GRADIENTS, ["--limit", "1"], "--help lists the flags"),
-    (STEP, ["--rounds", "0"], "give a whole number from 1 to 1000000000"),
+    (BENCHMARK, ["--rounds", "0"], "give a whole number from 1 to 1000000000"),
     (NOTEBOOK, ["mlp_visualization.ipynb"], "--help lists the flags"),
 ]
 BAD_ARGUMENTS = NUMBERS + ABBREVIATED + OTHERS

@@ -412,3 +412,37 @@ def test_figure_4_tells_any_number_of_batch_sizes_apart():
 def test_figure_4_of_a_single_entry_shows_it():
     figure = save(plots.batch_sizes(make_curves(["1"], n_runs=1, n_points=1), "epoch", {}))
     assert all(line.get_marker() == "o" for axes in figure.axes[:4] for line in axes.lines)
+
+
+def test_side_by_side_puts_every_ratio_in_its_line():
+    ratios = {
+        "ours: numba": {"small": 1, "large": 1},
+        "JAX": {"small": 6.5, "large": 2},
+        "limit": {"large": 0.8},
+    }
+    (axes,) = plots.side_by_side(ratios, "ours: numba").axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["small", "large"]
+    assert axes.get_xscale() == "log"
+    assert "multiple of ours: numba" in axes.get_xlabel()
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+    assert drawn["JAX"] == [[6.5, 0], [2, 1]]
+    assert drawn["limit"] == [[0.8, 1]]
+    assert axes.yaxis_inverted()  # the first is above
+    legend = [text.get_text() for text in axes.figure.legends[0].get_texts()]
+    assert legend == ["ours: numba", "JAX", "limit"]
+
+
+def test_growth_draws_seconds_against_sizes_in_a_panel_each():
+    kinds = ("rows", "batch size", "width", "depth")
+    curves = {
+        kind: {"PyTorch": {"1": 0.5, "1000": 4.0}, "JAX": {"1": 0.1, "1000": 2.0}} for kind in kinds
+    }
+    figure = plots.growth(curves)
+    assert [axes.get_xlabel() for axes in figure.axes] == [*kinds]
+    for axes in figure.axes:
+        assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+        assert "seconds" in axes.get_ylabel()
+        drawn = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+        assert drawn == {"PyTorch": [[1, 0.5], [1000, 4]], "JAX": [[1, 0.1], [1000, 2]]}
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "1 000"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["PyTorch", "JAX"]

@@ -5,7 +5,6 @@ import importlib
 import io
 import math
 import re
-from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -27,7 +26,6 @@ import compare_batch_sizes
 import gradient_check
 import perceptron
 import train_mlp_numpy
-from benchmarks import step
 from common import as_rng
 from mlp_numpy import MLP
 from train_mlp_numpy import BACKENDS, METRICS, load_data, train, train_from_seed
@@ -258,31 +256,6 @@ def test_figure_3_is_of_the_history_committed_beside_it():
         assert np.array([float(row[key]) for row in rows]) == pytest.approx(values, rel=1e-9), key
 
 
-def test_the_benchmark_runs_and_its_table_is_within_the_goals(capsys):
-    step.main(["--rounds", "1"])  # raises unless all loops do the same work
-    assert np.float64(2.0**-1022) / 2 > 0  # code compiled with -ffast-math did not change the rules
-    heading, _, *rows, _, large = capsys.readouterr().out.splitlines()
-    shown = rows_of(heading.strip("| "))
-    assert [row[0] for row in shown] == [row.split("|")[1].strip() for row in rows]
-    # How many times as fast as the straightforward loop: numpy, numba.
-    goals = {"1": (1.54, 100), "16": (1.54, 15), "64": (1, 4), "full": (1.18, 3)}
-    for batch_size, plain, *others in shown:
-        for cell, goal in zip(others, goals.get(batch_size, (1, 1)), strict=False):
-            microseconds, factor = re.fullmatch(r"([0-9.]+) µs \(([0-9.]+)x\)", cell).groups()
-            ratio = float(plain.split()[0]) / float(microseconds)
-            assert float(factor) == pytest.approx(ratio, rel=0.01)  # as rounded
-            assert float(factor) >= goal
-    shown = README[README.index(large.split(":")[0]) :].split(".\n")[0]
-    assert float(shown.rsplit(maxsplit=1)[1]) <= 1  # numba is no slower
-
-
-def test_the_benchmark_refuses_loops_that_differ(monkeypatch):
-    monkeypatch.setattr(MLP, "update", lambda model, learning_rate: None)
-    contenders = {partial(step.run_ours, backend=backend): 1 for backend in BACKENDS}
-    with pytest.raises(AssertionError):
-        step.measure(contenders, load_data(n_samples=50), 8, 1)
-
-
 def test_the_map_of_the_files_is_complete():
     named = {re.match(r"`(.*?)/?`", row[0])[1] for row in rows_of("file | part | what it is")}
     scripts = {path.name for path in ROOT.glob("*.py")}
@@ -334,6 +307,7 @@ def test_every_picture_shows_what_the_text_beside_it_says():
         "The data, the decision boundary and the predicted probability": "decision_boundary",
         "Figure 4": "figure4_batch_sizes",
         "Figure 4 at equal updates": "updates/figure4_batch_sizes",
+        "An epoch, side by side": "benchmarks/side_by_side",
     }
     assert re.findall(r"!\[Animation: .*?\]\((.*?)\)", README) == ["figures/boundary.gif"]
 
