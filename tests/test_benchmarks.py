@@ -217,6 +217,8 @@ def test_what_is_missing_leaves_a_gap(contender, case):
 def test_the_readme_shows_the_main_table_and_its_command():
     assert side_by_side.side_by_side_table(ROWS, side_by_side.MAIN) in README
     assert "-m benchmarks.side_by_side --output_dir figures/benchmarks\n" in README
+    spread = side_by_side.spread(ROWS, side_by_side.MAIN)
+    assert f"The quartiles of the times above are off by {spread};" in " ".join(README.split())
 
 
 def test_the_goals_are_reached():
