@@ -1,214 +1,129 @@
-"""Part II: the layers of a neural network, each with a forward and a hand-written backward pass.
+"""Part II: the layers of a neural network, each with its forward and its backward pass.
 
 `forward` computes a layer's output and keeps what `backward` needs. `backward` takes `dout`, the
-gradient of the loss with respect to that output, and returns the gradient with respect to the
-input: the chain rule, one layer at a time. N is the number of rows (samples) in a batch. The
-layers know nothing of networks or training; mlp_numpy.py composes them and train_mlp_numpy.py
-trains them. gradient_check.py checks every formula below by finite differences.
+gradient of the loss L with respect to that output, and returns dx, the gradient with respect to
+the input: the chain rule, one layer at a time. A batch has N rows; row n is a sample.
 
-In every layer a wrong shape is a ValueError, and `backward` before `forward` a RuntimeError.
-Arrays are kept as they are, not copied: whoever changes an input or an output in place between
-`forward` and `backward` spoils the gradient.
+Not here: the network (mlp_numpy.py) and its training (train_mlp_numpy.py). A wrong shape is a
+ValueError, `backward` before `forward` a RuntimeError.
 """
 
 import numpy as np
 
-from common import as_rng, check_whole
-
-
-def check_dout(layer, output_shape, dout):
-    """Return `dout` as an array, or raise: it must have the shape of the last forward's output."""
-    if output_shape is None:
-        raise RuntimeError(f"{layer}.backward needs what forward keeps: call forward(x) first")
-    dout = np.asarray(dout, dtype=float)
-    if dout.shape != output_shape:
-        raise ValueError(
-            f"{layer}.backward: dout must have the output's shape {output_shape}, got {dout.shape}"
-        )
-    return dout
-
 
 class Linear:
-    """The affine map `out = x @ W + b`.
+    """The affine map from x, of shape (N, in_features), to out, of shape (N, out_features).
 
-    Scalar rule: out_j = sum over i of x_i W_ij + b_j. So W_ij reaches the loss through out_j alone
-    and dL/dW_ij = x_i dL/dout_j, summed over the rows; dL/db_j = dL/dout_j, summed over the rows;
-    and x_i reaches it through every out_j, dL/dx_i = sum over j of W_ij dL/dout_j.
-
-    Args:
-        in_features: the length of an input row.
-        out_features: the length of an output row.
-        rng: a Generator or RandomState, an int seed, or None, for the initial weights.
-
-    Attributes:
-        params: `weight` (in_features, out_features), drawn from normal(0, 0.1), and `bias`
-            (out_features,), zero at first.
-        grads: the gradients of the last `backward`, with the same keys and shapes.
+    `params` holds the `weight` W, of shape (in_features, out_features), drawn from normal(0, 0.1),
+    and the `bias` b, of shape (out_features,), which starts at zero. `grads` holds the gradients of
+    the last `backward`, under the same names. `rng` is a generator, an int seed or None.
     """
 
+    out = None
+
     def __init__(self, in_features, out_features, rng=None):
-        check_whole("in_features", in_features)
-        check_whole("out_features", out_features)
         weight = as_rng(rng).normal(0, 0.1, (in_features, out_features))
         self.params = {"weight": weight, "bias": np.zeros(out_features)}
-        self.grads = {name: np.zeros_like(param) for name, param in self.params.items()}
-        self.x = None
+        self.grads = {"weight": np.zeros_like(weight), "bias": np.zeros(out_features)}
 
-    # `a.dot(b)` is `a @ b` with half the overhead of a call, most of its time on small batches.
+    # a.dot(b) is a @ b, with half the overhead for small batches.
 
     def forward(self, x):
-        """Return x @ W + b, of shape (N, out_features), for x of shape (N, in_features)."""
-        x = np.asarray(x, dtype=float)
-        weight, bias = self.params["weight"], self.params["bias"]
-        if x.ndim != 2 or x.shape[1] != weight.shape[0]:
-            raise ValueError(f"Linear.forward: x must be (N, {weight.shape[0]}), got {x.shape}")
-        self.x = x
-        out = x.dot(weight)
-        out += bias
-        return out
+        """out_nj = sum_i x_ni W_ij + b_j, that is out = x @ W + b."""
+        self.x = np.asarray(x, dtype=float)
+        self.out = self.x.dot(self.params["weight"]) + self.params["bias"]
+        return self.out
 
-    def backward(self, dout, input_gradient=True):
-        """Set `grads` from dout, of shape (N, out_features); return dL/dx, (N, in_features).
-
-        With `input_gradient=False` dL/dx is neither computed nor returned: nothing comes before
-        the first layer of a network that could use it.
-        """
-        x, weight = self.x, self.params["weight"]
-        dout = check_dout("Linear", None if x is None else (x.shape[0], weight.shape[1]), dout)
-        self.grads["weight"] = x.T.dot(dout)
+    def backward(self, dout):
+        """dW_ij = sum_n x_ni dout_nj, db_j = sum_n dout_nj, and dx_ni = sum_j dout_nj W_ij."""
+        dout = as_shaped(dout, self.out, "dout")
+        self.grads["weight"] = self.x.T.dot(dout)
         self.grads["bias"] = dout.sum(axis=0)
-        return dout.dot(weight.T) if input_gradient else None
+        return dout.dot(self.params["weight"].T)
 
 
 class ReLU:
-    """The rectifier `out = max(0, x)`, element by element.
+    """The rectifier, element by element: out and dx have the shape of x."""
 
-    Its derivative is 1 where x > 0 and 0 where x < 0. At 0 there is none; we take 0, as is usual.
-    """
-
-    def __init__(self):
-        self.x = None
+    out = None
 
     def forward(self, x):
-        """Return max(0, x), of the shape of x."""
+        """out = max(0, x)."""
         self.x = np.asarray(x, dtype=float)
-        return np.maximum(self.x, 0.0)
+        self.out = np.maximum(0.0, self.x)
+        return self.out
 
     def backward(self, dout):
-        """Return dL/dx = dout * (x > 0), of the shape of x."""
-        dout = check_dout("ReLU", None if self.x is None else self.x.shape, dout)
-        return dout * (self.x > 0.0).astype(float)  # NumPy is slow at mixing floats and bools
+        """dx = dout where x > 0, else 0. At x = 0 there is no derivative; 0 is the usual choice."""
+        return as_shaped(dout, self.out, "dout") * (self.x > 0)
 
 
 class SoftMax:
-    """Logits to probabilities, row by row: `s_j = exp(x_j) / sum over k of exp(x_k)`.
+    """Logits x to probabilities s, row by row; both have the shape (N, C), for C classes.
 
-    Subtracting a row's maximum from it cancels in the fraction and keeps exp from overflowing.
-
-    Scalar rule: ds_j/dx_i = s_j ((i == j) - s_i). Hence dL/dx_i = sum over j of dout_j ds_j/dx_i
-    = s_i (dout_i - sum over j of dout_j s_j).
+    In training nobody calls `backward`: the gradient of CrossEntropy has passed the softmax.
     """
 
-    def __init__(self):
-        self.out = None
+    out = None
 
     def forward(self, x):
-        """Return the probabilities, of shape (N, C), for logits of shape (N, C)."""
-        x = np.asarray(x, dtype=float)
-        if x.ndim != 2:
-            raise ValueError(f"SoftMax.forward: x must have shape (N, C), got {x.shape}")
-        # Transposed, maxima and sums over the few classes run along the many samples: on a full
-        # batch of 800 that is four times as fast.
-        out = x.T.copy()
-        out -= out.max(axis=0)
-        np.exp(out, out=out)
-        out /= out.sum(axis=0)
-        out = np.ascontiguousarray(out.T)
-        self.out = out
-        return out
+        """s_j = exp(x_j - m) / sum_k exp(x_k - m); m = max_k x_k cancels, but prevents overflow."""
+        z = np.asarray(x, dtype=float).T.copy()  # of shape (C, N): NumPy is fast along long rows
+        powers = np.exp(z - z.max(axis=0))
+        self.out = (powers / powers.sum(axis=0)).T
+        return self.out
 
     def backward(self, dout):
-        """Return dL/dx = s * (dout - sum(dout * s)), of shape (N, C).
-
-        This is the true derivative. A network whose gradient comes from `CrossEntropy.backward`
-        must not call it, since that gradient has passed the softmax already.
-        """
-        dout = check_dout("SoftMax", None if self.out is None else self.out.shape, dout)
+        """ds_j/dx_i = s_j ((i == j) - s_i), so dx_i = s_i (dout_i - sum_j dout_j s_j)."""
+        dout = as_shaped(dout, self.out, "dout")
         return self.out * (dout - (dout * self.out).sum(axis=1, keepdims=True))
 
 
 class CrossEntropy:
-    """The mean cross-entropy `L = -(1/N) sum of y log p` of probabilities p and one-hot targets y.
+    """The mean loss of probabilities p (predictions) for one-hot targets y, both of shape (N, C).
 
-    Its `backward` differentiates through the softmax that made p. With p = softmax(z) and target
-    class t, L = -log p_t = log(sum over k of exp(z_k)) - z_t for one row, so dL/dz_j =
-    p_j - (j == t): the gradient with respect to the logits is (p - y) / N. The two are taken
-    together because 1/p_t in the derivative of the logarithm cancels against the softmax's p_t;
-    taken apart, a p_t of 0 would divide by zero. Hence the contract: begin the backward pass with
-    this gradient at the last Linear layer and leave out `SoftMax.backward`.
-
-    The division by N happens here and nowhere else.
+    With p = softmax(z) and the class t of a row, its loss is -log p_t = log sum_k exp(z_k) - z_t,
+    whose derivative with respect to z_j is p_j - (j == t). `backward` returns that gradient, with
+    respect to the *logits* z, so a network's backward pass begins at its last Linear layer.
     """
 
-    def __init__(self):
-        self.predictions = None
-        self.targets = None
+    p = y = None
 
     def forward(self, predictions, targets):
-        """Return the loss, a float in nats.
-
-        Args:
-            predictions: probabilities, of shape (N, C); clipped to at least 1e-15 for the log.
-            targets: one-hot rows, of shape (N, C).
-
-        Raises:
-            ValueError: for unequal shapes, no rows, or targets that are not one-hot.
-        """
-        predictions = np.asarray(predictions, dtype=float)
-        targets = check_one_hot("targets", targets)
-        check_same_shape(predictions, targets)
-        self.predictions, self.targets = predictions, targets
-        # The minus stands inside, where a loss of 0 does not become -0.0.
-        return float(np.sum(targets * -np.log(np.maximum(predictions, 1e-15)))) / len(targets)
+        """L = -(1/N) sum_nj y_nj log p_nj, a float in nats; p is clipped to at least 1e-15."""
+        self.p = np.asarray(predictions, dtype=float)
+        self.y = as_one_hot(targets, self.p.shape)
+        return float(np.sum(self.y * -np.log(np.maximum(self.p, 1e-15))) / len(self.y))
 
     def backward(self, predictions=None, targets=None):
-        """Return (p - y) / N, the gradient with respect to the logits, of shape (N, C).
+        """dz = (p - y) / N, of the last `forward` or, when only the gradient is needed, of arrays.
 
-        Without arguments it is that of the last `forward`. Training passes them instead: it needs
-        the gradient on every batch but the loss itself only now and then.
+        The division by N is here and nowhere else.
         """
-        if predictions is None:
-            predictions, targets = self.predictions, self.targets
-        if predictions is None or targets is None:
-            raise RuntimeError(
-                "CrossEntropy.backward needs what forward keeps: "
-                "call forward(predictions, targets) first, or pass both here"
-            )
-        check_same_shape(predictions, targets)
-        dlogits = predictions - targets
-        dlogits /= len(predictions)
-        return dlogits
+        p, y = (self.p, self.y) if predictions is None else (predictions, targets)
+        return (as_shaped(p, y, "predictions") - y) / len(y)
 
 
-def check_same_shape(predictions, targets):
-    """Raise ValueError unless both arrays have the same shape (N, C)."""
-    if predictions.shape != targets.shape or predictions.ndim != 2:
-        raise ValueError(
-            "predictions and targets must have the same shape (N, C), "
-            f"got {predictions.shape} and {targets.shape}"
-        )
+def as_rng(rng):
+    """Return a NumPy generator as it is; an int seed, or None, becomes a RandomState."""
+    is_generator = isinstance(rng, np.random.Generator | np.random.RandomState)
+    return rng if is_generator else np.random.RandomState(rng)
 
 
-def check_one_hot(name, targets):
-    """Return `targets` as a float array, or raise ValueError unless its rows are one-hot."""
-    targets = np.asarray(targets, dtype=float)
-    if targets.ndim != 2 or len(targets) == 0:
-        raise ValueError(f"{name} must have shape (N, C) with N > 0, got {targets.shape}")
-    is_one_hot = ((targets == 0) | (targets == 1)).all(axis=1) & (targets.sum(axis=1) == 1)
-    if not is_one_hot.all():
-        row = int(np.argmin(is_one_hot))
-        raise ValueError(
-            f"{name} must be one-hot, a single 1 in each row, got {targets[row]} in row {row}; "
-            "np.eye(C)[labels] makes them from class numbers"
-        )
-    return targets
+def as_shaped(array, other, name):
+    """Return the array as floats; it must have the shape of `other`, or NumPy would broadcast."""
+    if other is None:
+        raise RuntimeError("backward needs what forward keeps: call forward first")
+    array = np.asarray(array, dtype=float)
+    if array.shape != np.shape(other):
+        raise ValueError(f"{name} must have shape {np.shape(other)}, got {array.shape}")
+    return array
+
+
+def as_one_hot(targets, shape):
+    """Return the targets as floats, or raise ValueError unless they are one-hot rows of (N, C)."""
+    y = np.asarray(targets, dtype=float)
+    if y.shape != shape or np.count_nonzero(y) != len(y) or (y.max(axis=1) != 1).any():
+        remedy = "np.eye(C)[labels] makes them from class numbers"
+        raise ValueError(f"targets must be one-hot, of shape {shape}, got {targets}; {remedy}")
+    return y

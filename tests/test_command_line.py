@@ -1,357 +1,249 @@
-"""The scripts as a user meets them: real processes, their output, files and exit status."""
+"""What a user of train_mlp_numpy.py meets: flags, files, progress, interrupts."""
 
-import csv
 import os
-import pty
 import re
-import shlex
 import signal
 import subprocess
 import sys
-import termios
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import train_mlp_numpy
+import train_mlp_numpy as script
 from mlp_numpy import MLP
-from perceptron import run_cases
-from train_mlp_numpy import METRICS, evaluate, load_data
 
-ROOT = Path(__file__).parent.parent
-TRAINER, PERCEPTRON = "train_mlp_numpy.py", "perceptron.py"
-COMPARE, ANIMATE = "compare_batch_sizes.py", "animate_boundary.py"
-BUGS = "backprop_bugs.py"
-QUICK = ("--n_samples", "60", "--max_steps", "20")
-ENVIRONMENT = {**os.environ, "MPLBACKEND": "agg"}
-
-
-def command(script, *args):
-    return [sys.executable, "-W", "error", str(ROOT / script), *args]
+SCRIPT = script.__file__
+FILES = {
+    "history.csv",
+    "model.npz",
+    "figure2_data.png",
+    "figure3_curves.png",
+    "decision_boundary.png",
+}
+SHORT = ["--max_steps", "3", "--n_samples", "50"]
 
 
-def run(folder, script, *args):
-    """Run a script in `folder` with its output piped, as a warning-free process."""
-    return subprocess.run(
-        command(script, *args),
-        cwd=folder,
-        env=ENVIRONMENT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
+def final(text, part):
+    """Return the loss and the accuracy, in percent, that the summary prints."""
+    pattern = rf"^{part}: +loss ([\d.]+), accuracy ([\d.]+) %$"
+    return tuple(map(float, re.search(pattern, text, re.M).groups()))
+
+
+def test_the_default_run_prints_the_report_s_accuracies(capsys):
+    assert script.main(["--no_output"]) == 0
+    out = capsys.readouterr().out
+    assert final(out, "train") == pytest.approx((0.3011, 86.88), abs=2e-4)
+    assert final(out, "test") == pytest.approx((0.3088, 84.50), abs=2e-4)
+    progress = [line for line in out.splitlines() if line.startswith("epoch")]
+    assert 15 <= len(progress) <= 25
+    assert progress[-2].startswith("epoch 1500: train loss 0.3011, test accuracy 84.50 %")
+
+
+def test_the_files_hold_the_history_and_the_network_that_are_printed(tmp_path, capsys):
+    args = [
+        "--batch_size",
+        "16",
+        "--max_steps",
+        "25",
+        "--output_dir",
+        str(tmp_path / "new" / "one"),
+    ]
+    assert script.main(args) == 0
+    out, folder = capsys.readouterr().out, tmp_path / "new" / "one"
+    assert {file.name for file in folder.iterdir()} == FILES
+    history = np.genfromtxt(folder / "history.csv", delimiter=",", names=True)
+    assert history.dtype.names == ("step", *script.METRICS)
+    assert history["step"].tolist() == [0, 10, 20, 25]
+    metrics = script.evaluate(MLP.load(folder / "model.npz"), script.load_data())
+    for name, value in metrics.items():
+        assert history[name][-1] == value  # in full precision
+    assert final(out, "test")[1] == pytest.approx(100 * metrics["test_accuracy"], abs=0.005)
+
+
+def test_other_data_and_networks_are_trained(tmp_path, capsys):
+    args = ["--dataset", "digits", "--dnn_hidden_units", "8,6", "--max_steps", "1"]
+    assert script.main([*args, "--output_dir", str(tmp_path)]) == 0
+    assert {file.name for file in tmp_path.iterdir()} == FILES - {"decision_boundary.png"}
+    shapes = [
+        layer.params["weight"].shape for layer in MLP.load(tmp_path / "model.npz").layers[::2]
+    ]
+    assert shapes == [(64, 8), (8, 6), (6, 10)]
+    assert (
+        script.main([*SHORT, "--dataset", "blobs", "--dnn_hidden_units", "none", "--no_output"])
+        == 0
     )
 
 
-def test_perceptron_prints_the_report_and_draws_figure_1(tmp_path):
-    result = run(tmp_path, PERCEPTRON)
-    assert result.returncode == 0, result.stderr
-    lines = result.stdout.splitlines()
-    assert lines[1].split() == ["1", "Separable", "at", "epoch", "1", *3 * ["1.000"]]
-    assert [line.split()[-2:] for line in lines[2:5]] == [
-        ["0.525", "0.691"],
-        ["0.850", "0.841"],
-        ["0.375", "0.550"],
-    ]
-    assert all("not in 100" in line for line in lines[2:5])
-    assert lines[5] == "wrote outputs/figure1_perceptron.png"
-    assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.*")] == [lines[5].split()[1]]
+def test_the_seeds_decide_everything(capsys):
+    def run(*args):
+        script.main([*SHORT, "--batch_size", "8", "--no_output", *args])
+        return [line for line in capsys.readouterr().out.splitlines() if "updates/s" not in line]
+
+    assert run() == run("--seed", "42", "--data_seed", "42")
+    assert run() != run("--seed", "1")
+    assert run() != run("--data_seed", "1")
 
 
-def test_perceptron_repeats_add_the_mean_and_deviation_over_seeds(tmp_path):
-    before = os.times()
-    result = run(tmp_path, PERCEPTRON, "--repeats", "100", "--no_output")
-    after = os.times()  # of the processor, which another test may share
-    seconds = after.children_user + after.children_system
-    seconds -= before.children_user + before.children_system
-    assert result.returncode == 0, result.stderr
-    separable = result.stdout.splitlines()[1].split()
-    assert float(separable[-2]) > 0.99
-    assert float(separable[-1]) < 0.01
-    assert seconds < 3
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_perceptron_flags_reach_the_training(tmp_path):
-    args = ("--no_output", "--max_epochs", "3", "--seed", "7", "--repeats", "1")
-    result = run(tmp_path, PERCEPTRON, *args)
-    assert result.returncode == 0, result.stderr
-    results = run_cases(7, max_epochs=3)
-    for line, case in zip(result.stdout.splitlines()[1:], results, strict=True):
-        *_, accuracy, _, mean, deviation = line.split()
-        assert accuracy == mean == f"{case.test_accuracy:.3f}"
-        assert deviation == "-"  # one seed has none
-    assert "not in 3 " in result.stdout
-
-
-@pytest.mark.parametrize("backend", train_mlp_numpy.BACKENDS)
-@pytest.mark.parametrize("batch_size", ["1", "16", "full", "1000"])
-def test_every_regime_trains(tmp_path, batch_size, backend):
-    flags = ("--batch_size", batch_size, "--backend", backend, "--no_output")
-    result = run(tmp_path, TRAINER, *QUICK, *flags)
-    assert result.returncode == 0, result.stderr
-    assert result.stderr == ""
-    says_so = "batch size 1000 exceeds the 48 training rows: using the full batch"
-    assert (says_so in result.stdout) == (batch_size == "1000")
-    assert re.search(r"epoch 20, [0-9.]+ s, [0-9,]+ updates/s", result.stdout)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_run_writes_what_it_says(tmp_path):
-    result = run(tmp_path, TRAINER, *QUICK, "--batch_size", "16", "--output_dir", "a/b")
-    assert result.returncode == 0, result.stderr
-    written = [line.split()[1] for line in result.stdout.splitlines() if line.startswith("wrote")]
-    assert written == [
-        "a/b/history.csv",
-        "a/b/model.npz",
-        "a/b/figure2_data.png",
-        "a/b/figure3_curves.png",
-        "a/b/decision_boundary.png",
-    ]
-    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.*")) == sorted(written)
-    with open(tmp_path / "a/b/history.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["step", *METRICS]
-    assert [row["step"] for row in rows] == ["0", "10", "20"]
-    metrics = evaluate(MLP.load(tmp_path / "a/b/model.npz"), load_data(n_samples=60))
-    assert {key: float(rows[-1][key]) for key in METRICS} == metrics  # to the bit
-    for part in ("train", "test"):
-        table = rf"{part} +{metrics[f'{part}_loss']:.4f} +{100 * metrics[f'{part}_accuracy']:.2f} %"
-        assert re.search(table, result.stdout)
-
-
-def test_piped_output_is_at_most_about_twenty_plain_lines(tmp_path):
-    args = ("--n_samples", "60", "--max_steps", "1000", "--eval_freq", "1", "--no_output")
-    result = run(tmp_path, TRAINER, *args)
-    assert len([line for line in result.stdout.splitlines() if line.startswith("epoch")]) <= 22
-    assert re.search(r"^epoch 1000: train loss 0\.\d{4}, test accuracy", result.stdout, re.M)
-    assert not re.search(r"[^\x20-\x7e\n]", result.stdout)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_terminal_gets_a_bar_with_epoch_loss_and_accuracy(tmp_path):
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, 80))
-    with subprocess.Popen(
-        command(TRAINER, *QUICK, "--no_output"),
-        cwd=tmp_path,
-        env=ENVIRONMENT,
-        stdout=theirs,
-    ) as process:
-        os.close(theirs)
-        output, chunk = b"", b"-"
-        while chunk:
-            output += chunk
-            try:
-                chunk = os.read(ours, 65536)
-            except OSError:  # what Linux says when the other end is closed
-                chunk = b""
-    os.close(ours)
-    assert process.returncode == 0
-    bar = output.decode().split("\r")
-    assert any(
-        re.search(r"epoch 20/20, train loss 0\.\d+, test accuracy \d+\.\d+ % ", line)
-        for line in bar
-    )
-    assert "epoch 10:" not in output.decode()
-    assert re.search(r"train +0\.\d{4} +\d+\.\d\d %", output.decode())
+def test_the_global_generator_of_numpy_is_left_alone():
+    before = np.random.get_state()[1].copy()
+    script.main([*SHORT, "--no_output"])
+    assert np.array_equal(np.random.get_state()[1], before)
 
 
 @pytest.mark.parametrize(
-    "environment",
+    ("flag", "value"),
     [
-        {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},  # as Jupyter sets it
-        {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"},
+        ("--max_steps", "0"),
+        ("--max_steps", "many"),
+        ("--eval_freq", "-1"),
+        ("--batch_size", "1.5"),
+        ("--batch_size", "Full"),
+        ("--learning_rate", "0"),
+        ("--learning_rate", "inf"),
+        ("--learning_rate", "nan"),
+        ("--dnn_hidden_units", "20,,3"),
+        ("--dnn_hidden_units", ""),
+        ("--dataset", "moon"),
+        ("--n_samples", "1"),
+        ("--noise", "-0.1"),
+        ("--seed", "-1"),
+        ("--data_seed", "4294967296"),
+        ("--backend", "torch"),
     ],
 )
-def test_files_are_written_whatever_the_environment(tmp_path, environment):
-    result = subprocess.run(
-        command(PERCEPTRON, "--output_dir", "ünï"),
-        cwd=tmp_path,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
+def test_a_wrong_value_is_one_line_that_names_flag_value_and_remedy(tmp_path, capsys, flag, value):
+    with pytest.raises(SystemExit) as end:
+        script.main([flag, value, "--output_dir", str(tmp_path / "out")])
+    assert end.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(
+        rf"error: argument {flag}: .*('{value.split(',')[-1]}'|'').*(give|choose) ", line
     )
-    assert result.returncode == 0, result.stderr
-    assert (tmp_path / "ünï/figure1_perceptron.png").exists()
+    assert not (tmp_path / "out").exists()
 
 
-def test_a_backend_that_does_not_exist_is_found_before_training(tmp_path):
-    result = subprocess.run(
-        command(PERCEPTRON, "--show"),
-        cwd=tmp_path,
-        env={**os.environ, "MPLBACKEND": "nonsense"},
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 2
-    assert len(result.stderr.splitlines()) == 1
-    assert "argument --show: no display here" in result.stderr
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--max_step", "3"], "unrecognized arguments: --max_step"),
+        (["--dataset", "digits", "--noise", "0.1"], "digits takes no --noise"),
+        (["--dataset", "digits", "--n_samples", "1798"], "has 1797"),
+        (["--output_dir", SCRIPT], "argument --output_dir: .*; name a folder"),
+        (["--output_dir", f"{SCRIPT}/below"], "argument --output_dir: .*; name a folder"),
+    ],
+)
+def test_what_cannot_work_is_told_before_any_work(capsys, monkeypatch, args, message):
+    monkeypatch.setattr(script, "load_data", None)
+    with pytest.raises(SystemExit) as end:
+        script.main(args)
+    assert end.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(message, line)
 
 
-def test_a_closed_output_is_no_error(tmp_path):
-    script = shlex.join(command(PERCEPTRON, "--no_output"))
-    result = subprocess.run(
-        ["bash", "-c", f"{script} >&-"], cwd=tmp_path, env=ENVIRONMENT, capture_output=True
-    )
-    assert result.returncode == 0
-    assert result.stderr == b""
+def test_show_needs_a_display(capsys, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    with pytest.raises(SystemExit) as end:
+        script.main([*SHORT, "--no_output", "--show"])
+    assert end.value.code == 2
+    assert "argument --show: no display" in capsys.readouterr().err
 
 
-def test_a_perceptron_that_overflows_is_status_1_and_one_line(tmp_path):
-    result = run(tmp_path, PERCEPTRON, "--learning_rate", "1e308")
-    assert result.returncode == 1
-    assert re.fullmatch(r"perceptron.py: error: w.x.* smaller than 1e\+308\n", result.stderr)
+def test_a_run_that_diverges_says_at_which_epoch_and_keeps_the_history(tmp_path, capsys):
+    args = ["--learning_rate", "1e9", "--batch_size", "1", "--output_dir", str(tmp_path)]
+    assert script.main(args) == 1
+    error = capsys.readouterr().err
+    assert "error: the loss is not finite at epoch 1: try a learning rate below 1e+09" in error
+    assert [file.name for file in tmp_path.iterdir()] == ["history.csv"]
 
 
-def test_matplotlib_is_not_imported_when_no_figure_is_asked_for(tmp_path):
-    for script in (TRAINER, PERCEPTRON):
-        program = (
-            "import runpy, sys; sys.argv = sys.argv[1:]\n"
-            "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
-            "except SystemExit as end: assert end.code == 0\n"
-            "assert 'matplotlib' not in sys.modules\n"
-        )
-        args = QUICK if script == TRAINER else ()
-        result = subprocess.run(
-            [sys.executable, "-c", program, str(ROOT / script), *args, "--no_output"],
-            cwd=tmp_path,
-            env={**ENVIRONMENT, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-        )
-        assert result.returncode == 0, result.stderr
+@pytest.mark.skipif(os.name == "nt", reason="signals are those of POSIX")
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_ends_training_and_everything_is_written(
+    tmp_path, capsys, monkeypatch, signum, status
+):
+    from matplotlib.figure import Figure
+
+    import plots
+
+    evaluate, calls = script.evaluate, []
+
+    def interrupted(*args):
+        calls.append(args)
+        if len(calls) == 4:
+            signal.raise_signal(signum)
+        return evaluate(*args)
+
+    monkeypatch.setattr(script, "evaluate", interrupted)
+    monkeypatch.setattr(plots, "of_run", lambda *args: {"figure.png": Figure()})
+    assert script.main(["--max_steps", "10000000", "--output_dir", str(tmp_path)]) == status
+    out, error = capsys.readouterr()
+    epoch = int(re.fullmatch(r".*: interrupted at epoch (\d+)\n", error).group(1))
+    assert {file.name for file in tmp_path.iterdir()} == {"history.csv", "model.npz", "figure.png"}
+    history = np.genfromtxt(tmp_path / "history.csv", delimiter=",", names=True)
+    assert history["step"][-1] == epoch
+    metrics = evaluate(MLP.load(tmp_path / "model.npz"), script.load_data())
+    assert history["test_loss"][-1] == metrics["test_loss"]
+    assert epoch == 30
+    assert final(out, "test")[0] == pytest.approx(metrics["test_loss"], abs=5e-5)
 
 
-def test_divergence_is_status_1_and_keeps_the_history_so_far(tmp_path):
-    args = ("--learning_rate", "1e200", "--eval_freq", "1")
-    result = run(tmp_path, TRAINER, *QUICK, *args)
-    assert result.returncode == 1
-    (line,) = result.stderr.splitlines()
-    assert re.search(r"no longer finite at epoch \d+: try a learning rate smaller than", line)
-    with open(tmp_path / "outputs/history.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert rows[0]["step"] == "0"
-    assert np.isfinite([float(value) for row in rows for value in row.values()]).all()
-    assert [path.name for path in (tmp_path / "outputs").iterdir()] == ["history.csv"]
-
-
-@pytest.mark.parametrize("backend", train_mlp_numpy.BACKENDS)
-def test_ctrl_c_writes_what_there_is_and_exits_with_130(tmp_path, backend):
-    with subprocess.Popen(
-        command(TRAINER, "--max_steps", "1000000", "--eval_freq", "7", "--backend", backend),
-        cwd=tmp_path,
-        # A shell in the background ignores SIGINT, and its children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        process.stdout.readline()  # training is under way
-        time.sleep(0.3)
-        process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=30)
-    assert process.returncode == 130
-    (line,) = errors.splitlines()
-    epoch = int(re.search(r"interrupted in epoch (\d+) of 1000000", line)[1])
-    with open(tmp_path / "outputs/history.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [int(row["step"]) for row in rows] == [*range(0, epoch, 7), epoch]
-    metrics = evaluate(MLP.load(tmp_path / "outputs/model.npz"), load_data())
-    assert {key: float(rows[-1][key]) for key in METRICS} == metrics  # of the network as saved
-    assert "wrote outputs/figure3_curves.png" in output
-    assert "wrote outputs/decision_boundary.png" in output
-
-
-def test_a_closed_pipe_ends_quietly(tmp_path):
-    trainer = shlex.join(command(TRAINER, "--max_steps", "2000", "--no_output"))
-    result = subprocess.run(
-        ["bash", "-c", f"{trainer} | head -1; echo ${{PIPESTATUS[0]}}"],
-        cwd=tmp_path,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-    )
-    assert result.stderr == ""
-    assert result.stdout.splitlines()[0].startswith("epoch 0: train loss")
-    assert result.stdout.splitlines()[1] == "141"
-
-
-SCRIPTS = [
-    path
-    for path in (*ROOT.glob("*.py"), *ROOT.glob("tests/*.py"))
-    if "run(main)\n" in path.read_text()
-]
-
-
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
-def test_ctrl_c_during_the_imports_ends_quietly(tmp_path, path):
-    (tmp_path / "numpy.py").write_text("import time; print('now', flush=True); time.sleep(60)")
-    module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    with subprocess.Popen(
-        [sys.executable, "-m", module],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout.readline() == "now\n"
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
-    assert process.returncode == -signal.SIGINT
-    assert errors == ""
-
-
-A_SCRIPT = """
-import os, signal, sys
-from command_line import run
-sys.argv = ["script.py"]
-signal.signal(signal.SIGINT, signal.default_int_handler)
-interrupt = lambda *_: os.kill(os.getpid(), signal.SIGINT)
-class Lost:
-    __del__ = interrupt
-def again():
-    try:
-        interrupt()
-    finally:
-        interrupt()
-class HalfMade:
-    def __init__(self):
-        interrupt()
-        self.file = None
-    def __del__(self):
-        self.file
-def mistake():
-    1 / 0
-def mistake_after_a_lost_signal():
-    Lost()
-    1 / 0
-run({})
+@pytest.mark.skipif(os.name == "nt", reason="signals are those of POSIX")
+def test_a_second_interrupt_ends_the_process_at_once(tmp_path):
+    code = """
+import os, signal, train_mlp_numpy as script
+with script.watched(10, 1) as (show, came):
+    os.kill(os.getpid(), signal.SIGINT)
+    assert show(1, {}) and came == [signal.SIGINT]
+    os.kill(os.getpid(), signal.SIGINT)
+    print("still here")
 """
-
-
-@pytest.mark.parametrize(
-    ("main", "status", "told"),
-    [
-        ("interrupt", 130, "script.py: interrupted"),
-        ("again", 130, "script.py: interrupted"),
-        ("HalfMade", 130, "script.py: interrupted"),
-        ("mistake_after_a_lost_signal", 130, r"script.py: interrupted \(ZeroDivisionError.*\)"),
-        ("mistake", 1, r"Traceback (.*\n)*ZeroDivisionError: division by zero"),
-    ],
-)
-def test_a_signal_is_told_in_a_line_and_hides_no_mistake(main, status, told):
     result = subprocess.run(
-        [sys.executable, "-c", A_SCRIPT.format(main)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
+        [sys.executable, "-c", code], cwd=Path(SCRIPT).parent, capture_output=True, text=True
     )
-    assert result.returncode == status
-    assert re.fullmatch(told + r"\n", result.stderr)
+    assert (result.returncode, result.stdout, result.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_the_handlers_of_signals_are_put_back():
+    before = signal.getsignal(signal.SIGINT)
+    script.main([*SHORT, "--no_output"])
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell with head")
+def test_a_reader_who_leaves_gets_no_traceback(tmp_path):
+    command = f"{sys.executable} {SCRIPT} --no_output | head -1"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path)
+    assert re.fullmatch(r"epoch 0: train loss .*\n", result.stdout)
+    assert result.stderr == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+def test_a_terminal_gets_a_bar(tmp_path):
+    import pty
+    import termios
+
+    main_end, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 100))
+    command = [sys.executable, SCRIPT, "--max_steps", "300", "--no_output"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    text = b""
+    try:
+        while chunk := os.read(main_end, 10_000):
+            text += chunk
+    except OSError:  # how Linux says that the other end is closed
+        pass
+    assert process.wait() == 0
+    text = text.decode()
+    assert re.search(r"epoch 300/300, train loss 0\.\d{4}, test accuracy \d\d\.\d\d % \|", text)
+    assert "epoch 10: " not in text
+    assert final(text.replace("\r", ""), "train")[0] > 0
+
+
+def test_help_shows_the_defaults(capsys):
+    with pytest.raises(SystemExit) as end:
+        script.main(["--help"])
+    assert end.value.code == 0
+    assert "default: 1500" in capsys.readouterr().out

@@ -1,22 +1,19 @@
-"""Part I: the report's figures, and claims about the perceptron's mathematics."""
+"""Part I: the report's figures, the perceptron's mathematics, Figure 1 and the command."""
 
 import math
+import os
 import pickle
-from fractions import Fraction
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import perceptron as script
 from gradient_check import numerical_gradient
-from perceptron import (
-    CASES,
-    Perceptron,
-    Result,
-    bayes_accuracy,
-    generate_dataset,
-    print_table,
-    run_cases,
-)
+from perceptron import CASES, Perceptron, bayes_accuracy, generate_dataset, run_cases
 
 
 def test_seed_42_reproduces_the_report_to_the_digit():
@@ -67,9 +64,7 @@ def test_randomness_is_passed_in():
 def test_sign_of_zero_is_plus_one():
     perceptron = Perceptron(2)
     assert perceptron.forward([[0.3, -5.0]]).tolist() == [1]
-    label = perceptron.forward([0.3, -5.0])  # a single point, a single label
-    assert label == 1
-    assert np.shape(label) == ()
+    assert perceptron.forward([0.3, -5.0]) == 1  # a single point, a single label
 
 
 def test_the_bias_is_the_last_weight():
@@ -141,7 +136,7 @@ def test_training_changes_none_of_its_arguments():
 
 
 def test_bayes_accuracy_of_the_four_cases():
-    accuracies = [bayes_accuracy(*case[1:]) for case in CASES]
+    accuracies = [bayes_accuracy(*case) for case in CASES.values()]
     assert accuracies == pytest.approx([1.000, 0.691, 0.841, 0.550], abs=5e-4)
 
 
@@ -154,40 +149,15 @@ def test_bayes_accuracy_is_what_the_nearest_mean_reaches():
     assert right.mean() == pytest.approx(bayes_accuracy(positive, negative, cov_scale), abs=0.004)
 
 
-def test_weights_that_overflow_end_training_with_the_epoch():
-    perceptron = Perceptron(1, learning_rate=1e308)
-    with pytest.raises(FloatingPointError, match=r"after epoch 0: try a learning rate smaller"):
-        perceptron.train([[100.0], [-1.0]], [-1, 1])
+@pytest.mark.parametrize("labels", [[0, 1], [1, 2], [np.nan, 1], [1], [[1, 1]]])
+def test_labels_that_are_not_plus_or_minus_one_are_an_error(labels):
+    with pytest.raises(ValueError, match=r"labels must be \+1 or -1, one for each of the 2"):
+        Perceptron(1).train([[1.0], [2.0]], labels)
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: generate_dataset([1, 2], [1]), r"same length, got shapes \(2,\) and \(1,\)"),
-        (lambda: generate_dataset([], []), "vectors of the same length"),
-        (lambda: generate_dataset([np.nan], [1]), "means must be finite"),
-        (lambda: generate_dataset([1], [2], 0), "cov_scale must be a finite number above 0, got 0"),
-        (lambda: generate_dataset([1], [2], np.inf), "cov_scale must be .* got inf"),
-        (lambda: bayes_accuracy([1], [2], -1), "cov_scale must be .* got -1"),
-        (lambda: Perceptron(0), "n_inputs must be a whole number of at least 1, got 0"),
-        (lambda: Perceptron(2, max_epochs=1.5), "max_epochs must be .* got 1.5"),
-        (lambda: Perceptron(2, learning_rate=0), "learning_rate must be .* got 0"),
-        (lambda: Perceptron(2).forward([[1.0]]), r"points must have shape \(N, 2\), got \(1, 1\)"),
-        (lambda: Perceptron(1).forward([[np.inf]]), "points must be finite"),
-        (lambda: Perceptron(1).train([[1.0]], [0]), r"labels must be \+1 or -1, got 0"),
-        (lambda: Perceptron(1).train([[1.0]] * 4, [1, -1, 2, 3]), r"labels must be .* got 2;"),
-        (lambda: Perceptron(1).train([[1.0]], [np.nan]), r"labels must be \+1 or -1, got nan"),
-        (
-            lambda: Perceptron(1).train([[1.0]], [1, 1]),
-            r"labels must have shape \(1,\), got \(2,\)",
-        ),
-        (lambda: Perceptron(1).train([[np.nan]], [1]), "points must be finite"),
-        (lambda: Perceptron(1).train(np.empty((0, 1)), []), "no points to train on"),
-    ],
-)
-def test_bad_input_is_a_value_error_that_says_what_is_wrong(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()
+def test_points_that_are_not_finite_are_an_error():
+    with pytest.raises(ValueError, match="points must be finite"):
+        Perceptron(1).train([[1.0], [np.nan]], [1, -1])
 
 
 def test_the_defaults_are_the_report_s():
@@ -197,54 +167,84 @@ def test_the_defaults_are_the_report_s():
     assert all(map(np.array_equal, *drawn))
 
 
-def test_numbers_of_any_kind_will_do():
-    half = Fraction(1, 2)
-    drawn = [generate_dataset([m, 2], [0, m], rng=0) for m in (half, 0.5)]
-    assert all(map(np.array_equal, *drawn))
-    assert bayes_accuracy([half], [0], 1.0) == bayes_accuracy([0], [half], 1.0)
-    assert bayes_accuracy([half], [0], 1.0) == bayes_accuracy([0.5], [0.0], 1.0)
-    perceptron = Perceptron(1)
-    perceptron.train([[half], [-half]], [1, -1])
-    assert perceptron.forward([[half], [-half]]).tolist() == [1, -1]
-    assert perceptron.forward([-half]) == -1
+def test_figure_1_shows_all_points_and_the_boundary_of_each_case():
+    results = run_cases()
+    figure = script.figure_1(results)
+    for axes, result in zip(figure.axes, results, strict=True):
+        title = axes.get_title()
+        assert result.name in title
+        assert f"test accuracy {result.test_accuracy:.3f}" in title
+        drawn = [np.asarray(dots.get_offsets()) for dots in axes.collections]
+        train_points, train_labels, test_points, test_labels = result.data
+        assert np.array_equal(drawn[0], train_points[train_labels == 1])
+        assert np.array_equal(drawn[3], test_points[test_labels == -1])
+        assert sum(map(len, drawn)) == 200
+        (line,) = axes.lines
+        for point in (line.get_xy1(), line.get_xy2()):
+            assert np.dot(result.weights, [*point, 1]) == pytest.approx(0, abs=1e-12)
+    colors = [tuple(dots.get_facecolor()[0]) for dots in axes.collections]
+    assert colors[0] == colors[1] != colors[2] == colors[3]
 
 
-def test_weights_that_overflow_are_one_error_and_no_warning():
-    perceptron = Perceptron(2, learning_rate=1e308)
-    with pytest.raises(
-        FloatingPointError, match=r"w\.x \+ b is no longer finite after epoch 0: try a"
+def run(*args, cwd=None, script=script.__file__, **options):
+    command = [sys.executable, script, *args]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, **options)
+
+
+def test_copied_alone_into_an_empty_folder_it_runs_and_draws(tmp_path):
+    shutil.copy(script.__file__, tmp_path)
+    result = run(cwd=tmp_path, script="perceptron.py", env={**os.environ, "PYTHONPATH": ""})
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.splitlines()[1:] == [
+        "1 Separable                    at epoch 1       1.000  1.000  1.000",
+        "2 Close means                  not in 100       0.706  0.525  0.691",
+        "3 High variance                not in 100       0.769  0.850  0.841",
+        "4 Close means + high variance  not in 100       0.525  0.375  0.550",
+        f"wrote {Path('outputs', 'figure1_perceptron.png')}",
+    ]
+    assert [file.name for file in (tmp_path / "outputs").iterdir()] == ["figure1_perceptron.png"]
+
+
+def test_repeats_add_the_mean_and_the_deviation_over_the_seeds(capsys):
+    script.main(["--repeats", "5", "--seed", "7", "--no_output"])
+    heading, *lines = capsys.readouterr().out.splitlines()
+    assert heading.endswith("test, mean and std of 5 seeds")
+    accuracies = [[r.test_accuracy for r in run_cases(seed)] for seed in range(7, 12)]
+    for line, mean, std in zip(
+        lines, np.mean(accuracies, axis=0), np.std(accuracies, axis=0, ddof=1), strict=True
     ):
-        perceptron.train([[-50.0, 0.0], [0.0, 1.0]], [-1, 1])  # 0 times infinity is one
-
-
-RESULT = Result(CASES[0], *5 * [None], {"converged_epoch": 3}, 0.25, 0.5, 0.75)
-NEVER = RESULT._replace(case=CASES[3], history={"converged_epoch": None})
-
-
-def test_the_table_has_a_line_for_each_case(capsys):
-    print_table([RESULT, NEVER], 7)
-    assert capsys.readouterr().out == (
-        "case                           converged         train   test  Bayes\n"
-        "1 Separable                    at epoch 3        0.250  0.500  0.750\n"
-        "2 Close means + high variance  not in 7          0.250  0.500  0.750\n"
-    )
+        assert line.split()[-2:] == [f"{mean:.3f}", f"{std:.3f}"]
 
 
 @pytest.mark.parametrize(
-    ("repeats", "ends"),
+    ("flag", "value"),
     [
-        ([[0.5, 1.0], [0.7, 1.0]], ["0.600  0.141", "1.000  0.000"]),  # of a sample: N - 1
-        ([[0.5, 1.0], [0.6, 0.9], [0.7, 0.5]], ["0.600  0.100", "0.800  0.265"]),
-        ([[0.5, 1.0]], ["0.500  -", "1.000  -"]),
+        ("--learning_rate", "0"),
+        ("--learning_rate", "nan"),
+        ("--max_epochs", "1.5"),
+        ("--repeats", "0"),
+        ("--seed", "-1"),
+        ("--output_dir", __file__),
     ],
 )
-def test_repeats_add_the_mean_and_the_deviation(capsys, repeats, ends):
-    print_table([RESULT, NEVER], 7, np.array(repeats))
-    heading, *lines = capsys.readouterr().out.splitlines()
-    columns = "case                           converged         train   test  Bayes   "
-    assert heading == f"{columns}test, mean and std of {len(repeats)} seeds"
-    starts = [
-        "1 Separable                    at epoch 3        0.250  0.500  0.750   ",
-        "2 Close means + high variance  not in 7          0.250  0.500  0.750   ",
-    ]
-    assert lines == [start + end for start, end in zip(starts, ends, strict=True)]
+def test_a_wrong_value_is_one_line_that_names_the_flag(capsys, flag, value):
+    with pytest.raises(SystemExit) as end:
+        script.main([flag, value])
+    assert end.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"error: argument {flag}: " in line
+
+
+@pytest.mark.parametrize("args", [["--max_epoch", "3"], ["--rate", "1"], ["more"]])
+def test_an_unknown_argument_is_an_error(capsys, args):
+    with pytest.raises(SystemExit) as end:
+        script.main(args)
+    assert end.value.code == 2
+    assert f"unrecognized arguments: {args[0]}" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell with head")
+def test_a_reader_who_leaves_gets_no_traceback(tmp_path):
+    command = f"{sys.executable} {script.__file__} --no_output | head -c 1"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path)
+    assert (result.stdout, result.stderr) == ("c", "")

@@ -1,0 +1,1 @@
+"""Part III: what the report's questions lead to, as experiments over many seeds."""

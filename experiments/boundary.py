@@ -1,0 +1,163 @@
+"""Part III: an animated picture of decision boundaries as they form, a panel for each batch size.
+
+    python -m experiments.boundary --output_dir figures
+
+trains a network with the full batch, one in batches of 16 and one row by row, all from the same
+initial weights, and draws them side by side at the same epochs.
+"""
+
+import argparse
+import copy
+import io
+
+import numpy as np
+from PIL import Image
+
+import plots
+from experiments.batch_sizes import batch_sizes, name_of
+from experiments.runs import fastest_backend
+from mlp_numpy import MLP, open_whole
+from modules import as_rng
+from train_mlp_numpy import (
+    PARSER,
+    accuracy,
+    add_flags,
+    check_flags,
+    load_data,
+    number,
+    run,
+    train,
+)
+
+FILE = "boundary.gif"
+
+
+def epochs_to_show(max_steps, n_frames=40):
+    """Return the epochs of the frames, from 0 to max_steps, close at first and far apart later.
+
+    The k-th is proportional to k cubed, because in the first epochs the boundary moves most.
+    """
+    return sorted({round(max_steps * (k / (n_frames - 1)) ** 3) for k in range(n_frames)})
+
+
+def snapshots(data, epochs, seed, n_hidden=(20,), **options):
+    """Train a network and return copies of it, a dict by epoch, up to the last of the epochs.
+
+    Epoch 0 is before the first update. The seed gives the initial weights and the shuffles; the
+    options are those of `train`.
+    """
+    networks, rng, n = {}, as_rng(seed), max(epochs)
+    model = MLP(data.x_train.shape[1], n_hidden, data.y_train.shape[1], rng)
+
+    def keep(epoch, metrics):
+        if epoch in epochs:
+            networks[epoch] = copy.deepcopy(model)
+
+    train(model, data, max_steps=n, eval_freq=n, rng=rng, callback=keep, **options)
+    return networks
+
+
+def test_percent(network, data):
+    """Return the accuracy on the test data as text."""
+    return f"test accuracy {100 * accuracy(network.forward(data.x_test), data.y_test):.1f} %"
+
+
+def boundary_frames(runs, data, resolution=120):
+    """Draw decision boundaries side by side; yield the same Figure for each epoch, redrawn.
+
+    Args:
+        runs: for each batch size, a text, what `snapshots` returns, with the same epochs.
+        data: a train_mlp_numpy.Data of two features, whose test points are drawn.
+        resolution: the points along each side of the grid on which the networks are evaluated.
+    """
+    figure, panels = plots.new_figure(3.2 * len(runs), 3.7, 1, len(runs), squeeze=False)
+    for axes, name in zip(panels[0], runs, strict=True):
+        classes, style = data.y_test.argmax(axis=1), {"edgecolors": "white", "linewidths": 0.4}
+        plots.scatter(axes, data.x_test, classes, "test", **style)
+        plots.fit_limits(axes, np.concatenate([data.x_train, data.x_test]))
+        axes.set(xticks=[], yticks=[])
+        axes.set_title("full batch" if name == "full" else f"batch size {name}")
+    for epoch in next(iter(runs.values())):
+        artists = []
+        for axes, networks in zip(panels[0], runs.values(), strict=True):
+            artists += plots.draw_regions(axes, networks[epoch].forward, resolution)
+            axes.set_xlabel(test_percent(networks[epoch], data))
+        figure.suptitle(f"epoch {epoch}")
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # from now on everything stays where it is
+        yield figure
+        for artist in artists:
+            artist.remove()
+
+
+def animation(figures, file_format, dpi=96):
+    """Return an animation that repeats for ever, as the bytes of a picture.
+
+    Args:
+        figures: its frames, matplotlib Figures of one size, or the same one, changed meanwhile.
+            Each stays for 0.15 seconds, the last for two.
+        file_format: "GIF", or "PNG", which notebooks show wherever they are shown. Programs that
+            cannot animate a PNG show the last frame.
+        dpi: pixels per inch of the figures.
+    """
+    images = []
+    for figure in figures:
+        pixels = io.BytesIO()
+        figure.savefig(pixels, format="rgba", dpi=dpi)
+        size = tuple(int(dpi * inches) for inches in figure.get_size_inches())
+        images.append(Image.frombytes("RGBA", size, pixels.getvalue()).convert("RGB"))
+    # With one palette, made of the last and a few other frames, and no dithering, places that stay
+    # the same do not flicker and the file stays small.
+    sampled = images[::-1][:: 1 + len(images) // 8]
+    sample = np.concatenate([np.asarray(image) for image in sampled])
+    palette = Image.fromarray(sample).quantize(128, dither=Image.Dither.NONE)
+    colors = np.reshape(palette.getpalette(), (-1, 3))
+    colors[colors.min(axis=1) > 245] = 255  # or Pillow would take one of these for white paper
+    palette.putpalette(colors.ravel().tolist())
+    images = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    options = {"duration": [150] * (len(images) - 1) + [2000], "loop": 0}
+    if file_format == "PNG":
+        images.insert(0, images[-1])
+        options["default_image"] = True
+    file = io.BytesIO()
+    images[0].save(file, file_format, save_all=True, append_images=images[1:], **options)
+    return file.getvalue()
+
+
+def main(argv=None):
+    """Draw the animation from the command line; return the exit status."""
+    what = "Animate the decision boundaries of several batch sizes as they form."
+    parser = argparse.ArgumentParser(description=what, **PARSER)
+    flag = parser.add_argument
+    flag("--batch_sizes", type=batch_sizes, default="full,16,1", help="a panel for each")
+    flag("--max_steps", type=number(int, 1), default=1500, help="the epoch of the last frame")
+    add_flags(parser, fastest_backend())
+    args = parser.parse_args(argv)
+    if args.dataset == "digits":
+        parser.error("argument --dataset: a boundary has two features, digits 64; choose another")
+    if args.show:
+        parser.error(f"argument --show: windows show no animation; open {FILE} instead")
+    check_flags(parser, args)
+    data = load_data(args.dataset, args.n_samples, args.noise, seed=args.data_seed)
+    options, runs = {"learning_rate": args.learning_rate, "backend": args.backend}, {}
+    for size in args.batch_sizes:
+        networks = snapshots(
+            data,
+            epochs_to_show(args.max_steps),
+            args.seed,
+            args.dnn_hidden_units,
+            batch_size=size,
+            **options,
+        )
+        runs[name_of(size)] = networks
+        last = test_percent(networks[args.max_steps], data)
+        print(f"batch size {name_of(size)}: {last} at epoch {args.max_steps}", flush=True)
+    if not args.no_output:
+        with open_whole(args.output_dir / FILE) as file:
+            file.write(animation(boundary_frames(runs, data), "GIF"))
+        print(f"wrote {args.output_dir / FILE}")
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

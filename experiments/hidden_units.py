@@ -1,0 +1,213 @@
+"""Parts II and III: what the hidden units of a trained network do, and what a stuck one lacks.
+
+A network with one hidden layer and two classes says class 1 where its log-odds are above 0:
+
+    log(p_1 / p_0) = c + sum over units j of v_j max(0, z_j),   v_j = W_j1 - W_j0
+
+where z_j is the input of unit j's ReLU, an affine function of x, and W the output layer's weight.
+The unit is flat where z_j < 0 and a tilted plane where z_j > 0: it folds the log-odds along the
+line z_j = 0, upwards if v_j > 0, downwards if v_j < 0. A sum of upward folds is a convex function,
+one of downward folds a concave one, whose positive part is convex as a region. So a network that
+folds one way only can enclose one of the classes in a convex region, and no more. That this is what
+holds a stuck network up, and no mere symptom, is shown by giving it the fold: see `with_fold`.
+"""
+
+import copy
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.colors import to_rgb
+
+import plots
+from experiments.batch_sizes import STUCK_ABOVE
+from experiments.gradient_bugs import BAD, GOOD
+from experiments.runs import train_from_seed
+from mlp_numpy import MLP
+from train_mlp_numpy import train
+
+TWIN_ABOVE = 0.999  # the cosine from which on two units count as one
+
+
+class Unit(NamedTuple):
+    """What a hidden unit does on the rows of a data set."""
+
+    index: int  # its column in the weight of the hidden layer
+    fires: float  # the fraction of the rows on which its output is above 0
+    favours: int  # the class whose probability it raises: 1 if v_j > 0, else 0
+    fold: float  # how much it bends the log-odds, see `describe`; the sign is that of v_j
+    twin: int | None  # a unit with a larger fold that fires in proportion, if there is one
+
+    @property
+    def note(self):
+        """What stands out about it, in a word or two."""
+        if self.fires == 0:
+            return "dead"
+        return "" if self.twin is None else f"like {self.twin}"
+
+
+class Run(NamedTuple):
+    """A network, how it was trained, and what its units do on the training data."""
+
+    seed: int
+    model: MLP
+    history: dict
+    units: list  # of Unit
+
+
+def unit_inputs(model, x):
+    """Return z, the inputs of the hidden layer's ReLU, of shape (N, n_units), for x (N, n_inputs).
+
+    A network of another form than the one above is a ValueError.
+    """
+    weights = [layer.params["weight"] for layer in model.layers[::2]]
+    if len(model.layers) != 4 or weights[-1].shape[1] != 2:
+        shape = "-".join(str(len(weight)) for weight in weights) + f"-{weights[-1].shape[1]}"
+        raise ValueError(f"the network must have one hidden layer and two classes, got {shape}")
+    return model.layers[0].forward(x)
+
+
+def describe(model, x):
+    """Return a Unit for each hidden unit, on the rows of x, by size of the fold, largest first.
+
+    What bends is what no plane can do: the fold is the root mean square, over the rows, of what
+    least squares leave of v_j max(0, z_j) after the best affine function of x. It is 0 for a unit
+    that never fires, and for one that always does.
+
+    Two units are twins when they fire in proportion: the cosine between their outputs on the rows
+    is above TWIN_ABOVE. Together they do no more than one of them could.
+    """
+    outputs = np.maximum(unit_inputs(model, x), 0)
+    weight = model.layers[2].params["weight"]
+    v = weight[:, 1] - weight[:, 0]
+    terms = v * outputs
+    planes = np.column_stack([x, np.ones(len(x))])
+    rest = terms - planes @ np.linalg.lstsq(planes, terms)[0]
+    folds = np.sign(v) * np.sqrt((rest**2).mean(axis=0))
+    fires = (outputs > 0).mean(axis=0)
+    lengths = np.linalg.norm(outputs, axis=0)
+    directions = outputs / np.where(lengths > 0, lengths, 1)
+    cosines = directions.T @ directions
+    units, leaders = [], []
+    for j in np.argsort(-np.abs(folds), kind="stable").tolist():
+        twin = next((k for k in leaders if cosines[j, k] > TWIN_ABOVE), None)
+        if twin is None and fires[j] > 0:
+            leaders.append(j)
+        units.append(Unit(j, float(fires[j]), int(v[j] > 0), float(folds[j]), twin))
+    return units
+
+
+def fold_sums(units):
+    """Return the sums of the downward and of the upward folds, both as positive numbers."""
+    folds = np.array([unit.fold for unit in units])
+    return -folds[folds < 0].sum(), folds[folds > 0].sum()
+
+
+def runs_by_outcome(data, seeds, **options):
+    """Train a network from each seed; return the Runs, two lists by how they end.
+
+    A run is "stuck" if its final training loss is above STUCK_ABOVE, else "not stuck". The options
+    are those of `train_from_seed`.
+    """
+    runs = {"not stuck": [], "stuck": []}
+    for seed in seeds:
+        model, history = train_from_seed(data, seed, **options)
+        outcome = "stuck" if history["train_loss"][-1] > STUCK_ABOVE else "not stuck"
+        runs[outcome].append(Run(seed, model, history, describe(model, data.x_train)))
+    return runs
+
+
+def mean_counts(runs):
+    """Return a table of what the units do, means over each group of runs of `runs_by_outcome`."""
+    rows = {}
+    for name, group in runs.items():
+        dead = [sum(unit.fires == 0 for unit in run.units) for run in group]
+        copies = [sum(unit.twin is not None for unit in run.units) for run in group]
+        folds = [fold_sums(run.units) for run in group]
+        means = np.mean(np.column_stack([dead, copies, folds]), axis=0)
+        rows[f"{len(group)} {name}"] = means.round(2)
+    names = ["dead", "copies", "folds down", "folds up"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=names)
+
+
+def with_fold(model, x, sign):
+    """Return a copy of a network whose least unit folds the log-odds along the line x_1 = 1.
+
+    The unit with the smallest fold on the rows of x, of shape (N, 2), becomes
+    z = (1 - x_1) / 2, with v = 0.4 sign: an upward fold for a sign of 1, a downward one for -1.
+    """
+    least = describe(model, x)[-1].index
+    model = copy.deepcopy(model)
+    hidden, output = model.layers[0].params, model.layers[2].params
+    hidden["weight"][:, least], hidden["bias"][least] = (-0.5, 0), 0.5
+    output["weight"][least] = -0.2 * sign, 0.2 * sign
+    return model
+
+
+def trained_on(runs, data, **options):
+    """Train the networks of the Runs on, unchanged or with a fold planted; return a table.
+
+    It tells how many come free and with which training losses they end: the least, the median and
+    the greatest. The options are those of `train`.
+    """
+    rows = {}
+    for name, sign in {"as they are": 0, "with a fold down": -1, "with a fold up": 1}.items():
+        losses = []
+        for run in runs:
+            model = with_fold(run.model, data.x_train, sign) if sign else copy.deepcopy(run.model)
+            losses.append(train(model, data, rng=run.seed, **options)["train_loss"][-1])
+        free = f"{np.sum(np.array(losses) <= STUCK_ABOVE)} of {len(runs)}"
+        rows[name] = [free, *np.quantile(losses, (0, 0.5, 1)).round(3)]
+    names = ["free", "least loss", "median loss", "greatest loss"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=names)
+
+
+def unit_maps(model, data, title=None, resolution=60):
+    """Draw a small map of the plane for each hidden unit: where it fires, and how much.
+
+    A unit that raises the log-odds of class 1 has the colour of class 1, the others that of class
+    0; the deeper, the larger its output, up to its own largest. The black line is its fold,
+    the number above how much that bends the log-odds. The points are the training points.
+    """
+    units = describe(model, data.x_train)
+    n_columns = min(5, len(units))
+    n_rows = -(-len(units) // n_columns)
+    size = 1.9 * n_columns, 1.6 * n_rows + 0.4
+    figure, panels = plots.new_figure(*size, n_rows, n_columns, squeeze=False)
+    panels = panels.ravel()
+    plots.fit_limits(panels[0], data.x_train)
+    x, y = plots.grid(panels[0], resolution)
+    inputs = unit_inputs(model, np.column_stack([x.ravel(), y.ravel()]))
+    for axes, unit in zip(panels, units, strict=False):
+        axes.set(xlim=panels[0].get_xlim(), ylim=panels[0].get_ylim(), xticks=[], yticks=[])
+        z = inputs[:, unit.index].reshape(x.shape)
+        depth = 0.85 * np.maximum(z, 0) / max(z.max(), 1e-300)
+        plots.draw_shades(axes, depth, to_rgb(plots.CLASS_COLORS[unit.favours]))
+        if z.min() < 0 < z.max():
+            axes.contour(x, y, z, levels=[0], colors="black", linewidths=1)
+        axes.scatter(*data.x_train.T, s=1, color="0.35", linewidths=0)
+        note = f" ({unit.note})" if unit.note else ""
+        axes.set_title(f"unit {unit.index}: {unit.fold:+.2f}{note}", fontsize="small")
+    for axes in panels[len(units) :]:
+        axes.set_axis_off()
+    figure.suptitle(title)
+    return figure
+
+
+def fold_figure(runs, title=None):
+    """Draw the fold sums of each run of `runs_by_outcome` as a mark, the stuck as crosses."""
+    figure, axes = plots.new_figure(6.2, 4.6)
+    n_runs = sum(map(len, runs.values()))
+    # Hollow and thin, because the stuck lie close together.
+    looks = (
+        {"marker": "o", "facecolors": "none", "edgecolors": GOOD},
+        {"marker": "x", "color": BAD},
+    )
+    for (name, group), look in zip(runs.items(), looks, strict=True):
+        sums = np.reshape([fold_sums(run.units) for run in group], (-1, 2))
+        axes.scatter(*sums.T, label=f"{name}: {len(group)} of {n_runs} runs", linewidths=1, **look)
+    axes.set(xlabel="sum of downward folds", ylabel="sum of upward folds", title=title)
+    axes.set_xlim(left=0)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="center left")
+    return figure

@@ -1,0 +1,1 @@
+"""Judges any solution of the assignment, in the terms of the lecture."""

@@ -1,0 +1,1 @@
+"""Speed: the training loop compiled, and a benchmark of it against what others would use."""

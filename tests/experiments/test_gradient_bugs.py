@@ -1,0 +1,80 @@
+"""Bugs of backpropagation: the accuracy does not tell them, and the table sets both side by side.
+
+That the gradient check finds every one is tested in test_gradients.py, and in tests/grading that
+they are what their names say.
+"""
+
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+from experiments import gradient_bugs
+from experiments.gradient_bugs import BUGS, accuracies_with, network_with
+from gradient_check import LIMIT
+from mlp_numpy import MLP
+from train_mlp_numpy import load_data
+
+pytestmark = pytest.mark.skipif(
+    not all(map(find_spec, ("sklearn", "matplotlib"))), reason="needs scikit-learn and matplotlib"
+)
+
+
+def test_a_bug_is_in_every_layer_of_its_kind_and_changes_no_prediction():
+    x, right = np.random.default_rng(0).normal(size=(5, 2)), network_with(None, 2, [9, 9], 3, rng=0)
+    assert type(right) is MLP
+    for bug, kind in BUGS.items():
+        model = network_with(bug, 2, [9, 9], 3, rng=0)
+        for part, ours in zip((model, *model.layers), (right, *right.layers), strict=True):
+            assert type(part) is (kind if issubclass(kind, type(ours)) else type(ours)), bug
+        assert np.array_equal(model.forward(x), right.forward(x)), bug
+
+
+def test_the_check_finds_a_late_gradient_by_its_value():
+    error = gradient_bugs.gradient_error("Weight gradient of the step before")
+    assert error != 1  # as it would be of one that is compared while it is still zero
+
+
+def test_a_plausible_accuracy_does_not_tell_a_bug():
+    data, seeds = load_data(), [1]
+    (right,) = accuracies_with(None, data, seeds)
+    assert right > 0.95  # not stuck
+    for bug in (  # whatever the processor, nobody would notice these
+        "Bias gradient averaged over the batch",
+        "Weight gradient of the step before",
+        "Gradient not divided by N",
+        "Softmax Jacobian applied twice",
+    ):
+        assert accuracies_with(bug, data, seeds) > right - 0.04, bug
+
+
+@pytest.fixture(scope="module")
+def judged():
+    return list(gradient_bugs.verdicts(load_data(n_samples=60), [1, 2], max_steps=1))
+
+
+def test_the_table_has_a_line_for_the_right_network_and_for_each_bug(judged):
+    lines = list(gradient_bugs.verdict_lines(judged))
+    assert [line[:40].strip() for line in lines[1:-1]] == ["No bug", *BUGS]
+    assert [line.endswith("below 1e-07") for line in lines[1:-1]] == [True] + 9 * [False]
+    row = list(gradient_bugs.verdict_lines([("a bug", np.array([0.5, 0.7, 0.8]), 1e-7)]))[1]
+    assert row.split() == ["a", "bug", "70.0", "[50.0,", "80.0]", "1.0e-07"]
+
+
+def test_the_figure_has_every_accuracy_and_marks_the_wrong_gradients(judged):
+    left, right = gradient_bugs.verdict_figure(judged).axes
+    assert [label.get_text() for label in left.get_yticklabels()] == ["No bug", *BUGS]
+    for i, (dots, (_, accuracies, _)) in enumerate(zip(left.lines, judged, strict=True)):
+        assert dots.get_xdata() == pytest.approx(100 * accuracies)
+        assert set(dots.get_ydata()) == {i}
+    *errors, limit = right.lines
+    assert [mark.get_xydata().tolist() for mark in errors] == [
+        [[error, i]] for i, (_, _, error) in enumerate(judged)
+    ]
+    assert [mark.get_marker() for mark in errors] == ["o"] + 9 * ["X"]
+    assert (right.get_xscale(), set(limit.get_xdata())) == ("log", {LIMIT})
+
+
+def test_a_network_that_diverges_has_no_accuracy():
+    bug, options = "Gradient not divided by N", {"max_steps": 5, "learning_rate": 1e300}
+    assert np.isnan(accuracies_with(bug, load_data(n_samples=60), [0], **options)).all()
