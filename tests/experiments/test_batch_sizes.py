@@ -221,7 +221,8 @@ def test_a_changed_module_is_told_before_any_run(monkeypatch, capsys):
     assert "argument --backend: " in usage_error(capsys, "--no_output")
 
 
-@pytest.mark.parametrize("name", ["SIGINT", pytest.param("SIGKILL", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGINT", "SIGKILL"])
 def test_a_study_that_is_stopped_keeps_the_runs_that_have_finished(tmp_path, name, capsys):
     flags = ["--batch_sizes", "1", "--n_seeds", "4000", "--n_jobs", "2", "--output_dir", tmp_path]
 

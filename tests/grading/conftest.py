@@ -28,7 +28,13 @@ def verdict():
 
     def judge(folder=None, check=None):
         found = Verdict()
-        options = ["-p", "no:cacheprovider", *([f"--solution={folder}"] if folder else [])]
+        options = [
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:unraisableexception",
+            *([f"--solution={folder}"] if folder else []),
+        ]
         checks = f"{CHECKS}::test_{check}" if check else str(CHECKS)
         status = pytest.main([*options, checks], plugins=[found])
         assert status in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
