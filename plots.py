@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from mlp_numpy import open_whole
 
 CLASS_COLORS = ("#0072B2", "#D55E00", "#009E73")
+BAD, GOOD = "#882255", "#44AA99"  # of what belongs to no class: gradients, and runs
 LINE_COLORS = {"train": "black", "test": "0.55"}
 MARKERS = {"train": "o", "test": "^"}
 REPORT_MARK = {"marker": "D", "color": "black", "markeredgecolor": "white", "linestyle": ""}

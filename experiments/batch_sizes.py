@@ -30,12 +30,11 @@ from tqdm import tqdm
 
 import plots
 from experiments import report
-from experiments.runs import fastest_backend, train_from_seed
+from experiments.runs import STUCK_ABOVE, fastest_backend, train_from_seed
 from mlp_numpy import open_whole
 from train_mlp_numpy import METRICS, PARSER, add_flags, check_flags, load_data, number, run
 
 QUANTILES = {"low": 0.025, "median": 0.5, "high": 0.975}  # the median and the central 95 %
-STUCK_ABOVE = 0.2
 STUCK_RULE = f"""stuck: a final training loss above {STUCK_ABOVE}, counted only where at least
 a quarter of the runs are below it; - where most are still on their way"""
 COLORS = ("#D55E00", "#0072B2", "#009E73", "#56B4E9", "#CC79A7")

@@ -19,7 +19,6 @@ from mlp_numpy import MLP
 from modules import Linear, ReLU
 from train_mlp_numpy import PARSER, load_data, run, train
 
-BAD, GOOD = "#882255", "#44AA99"  # of what belongs to no class: gradients, and runs
 BUGS = {}  # by name: a subclass of Linear, ReLU or MLP that has the bug
 
 
@@ -162,7 +161,8 @@ def verdict_figure(judged, title=None):
     for i, (_, accuracies, error) in enumerate(judged):
         style = {"color": "black", "alpha": 0.6, "markeredgewidth": 0}
         left.plot(100 * accuracies, np.full(len(accuracies), i), "o", **style)
-        right.plot(error, i, "o" if error < LIMIT else "X", color=GOOD if error < LIMIT else BAD)
+        marker, color = ("o", plots.GOOD) if error < LIMIT else ("X", plots.BAD)
+        right.plot(error, i, marker, color=color)
     left.set_yticks(range(n_rows), [name for name, *_ in judged])
     left.invert_yaxis()
     left.set(xlabel="test accuracy (%) of each run", title="What the accuracy says")

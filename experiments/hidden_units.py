@@ -20,9 +20,7 @@ import pandas as pd
 from matplotlib.colors import to_rgb
 
 import plots
-from experiments.batch_sizes import STUCK_ABOVE
-from experiments.gradient_bugs import BAD, GOOD
-from experiments.runs import train_from_seed
+from experiments.runs import STUCK_ABOVE, train_from_seed
 from mlp_numpy import MLP
 from train_mlp_numpy import train
 
@@ -200,8 +198,8 @@ def fold_figure(runs, title=None):
     n_runs = sum(map(len, runs.values()))
     # Hollow and thin, because the stuck lie close together.
     looks = (
-        {"marker": "o", "facecolors": "none", "edgecolors": GOOD},
-        {"marker": "x", "color": BAD},
+        {"marker": "o", "facecolors": "none", "edgecolors": plots.GOOD},
+        {"marker": "x", "color": plots.BAD},
     )
     for (name, group), look in zip(runs.items(), looks, strict=True):
         sums = np.reshape([fold_sums(run.units) for run in group], (-1, 2))

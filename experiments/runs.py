@@ -6,6 +6,8 @@ from mlp_numpy import MLP
 from modules import as_rng
 from train_mlp_numpy import train
 
+STUCK_ABOVE = 0.2  # the final training loss of a run that is stuck; see batch_sizes.py
+
 
 def train_from_seed(data, seed, n_hidden=(20,), **options):
     """Make an MLP that fits a Data and train it, all from one seed; return it and its history.

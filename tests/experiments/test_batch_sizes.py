@@ -1,6 +1,5 @@
 """Part III: the study of batch sizes: what it prints, the files it leaves, and its README."""
 
-import importlib.util
 import json
 import os
 import re
@@ -15,9 +14,6 @@ import pytest
 
 from mlp_numpy import MLP
 from train_mlp_numpy import METRICS, load_data, train
-
-MISSING = [name for name in ("pandas", "joblib", "numba") if not importlib.util.find_spec(name)]
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}")
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "experiments/README.md").read_text(encoding="utf-8")

@@ -1,18 +1,12 @@
 """The animated boundaries: what each frame shows, and the file that the command writes."""
 
 import io
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
 from mlp_numpy import MLP
 from train_mlp_numpy import accuracy, load_data, train
-
-pytestmark = pytest.mark.skipif(
-    not all(map(find_spec, ("sklearn", "matplotlib", "pandas", "joblib"))),
-    reason="needs requirements-extra.txt",
-)
 
 
 @pytest.fixture

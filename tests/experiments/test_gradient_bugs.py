@@ -4,8 +4,6 @@ That the gradient check finds every one is tested in test_gradients.py, and in t
 they are what their names say.
 """
 
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
 
@@ -14,10 +12,6 @@ from experiments.gradient_bugs import BUGS, accuracies_with, network_with
 from gradient_check import LIMIT
 from mlp_numpy import MLP
 from train_mlp_numpy import load_data
-
-pytestmark = pytest.mark.skipif(
-    not all(map(find_spec, ("sklearn", "matplotlib"))), reason="needs scikit-learn and matplotlib"
-)
 
 
 def test_a_bug_is_in_every_layer_of_its_kind_and_changes_no_prediction():

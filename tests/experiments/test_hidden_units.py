@@ -1,18 +1,12 @@
 """What hidden units do: the claims of experiments/hidden_units.py, on networks made by hand."""
 
 import io
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
 from mlp_numpy import MLP
 from train_mlp_numpy import load_data
-
-pytestmark = pytest.mark.skipif(
-    not all(map(find_spec, ("sklearn", "matplotlib", "pandas", "joblib", "numba"))),
-    reason="needs requirements-extra.txt",
-)
 
 
 @pytest.fixture

@@ -4,16 +4,12 @@ import base64
 import inspect
 import io
 import re
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 PACKAGES = "sklearn", "matplotlib", "pandas", "joblib", "ipywidgets", "nbformat", "nbclient"
-pytestmark = pytest.mark.skipif(
-    not all(map(find_spec, PACKAGES)), reason="needs requirements-extra.txt"
-)
 
 PATH = Path(__file__).parent.parent.parent / "mlp_visualization.ipynb"
 # The cell that trains with wrong gradients, one of them chaotic: its accuracies are those of the

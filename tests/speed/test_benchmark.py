@@ -1,6 +1,5 @@
 """The benchmark: what it measures is the same work, and what it shows is what it measured."""
 
-import importlib.util
 import os
 import re
 from pathlib import Path
@@ -18,7 +17,6 @@ ROWS = benchmark.read_rows(FOLDER / "side_by_side.csv")
 REPORT = (FOLDER / "side_by_side.md").read_text(encoding="utf-8")
 README = " ".join((ROOT / "speed/README.md").read_text(encoding="utf-8").split())
 TINY = Case((2, 3, 2), "random", 40, 16)
-needs_numba = pytest.mark.skipif(not importlib.util.find_spec("numba"), reason="needs numba")
 
 
 class Over(BaseException):
@@ -39,7 +37,6 @@ def epochs_of(contender, work, n_epochs):
     return found
 
 
-@needs_numba
 @pytest.mark.slow
 def test_contenders_do_the_same_work_and_take_turns(capfd):
     """Those that are not installed are named and left out."""

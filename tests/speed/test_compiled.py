@@ -1,6 +1,5 @@
 """Part III: the compiled loop does what the layers do, or refuses to."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -14,7 +13,6 @@ from modules import CrossEntropy, Linear, ReLU
 from train_mlp_numpy import METRICS, Data, train, train_epoch
 
 ROOT = Path(__file__).parent.parent.parent
-pytestmark = pytest.mark.skipif(not importlib.util.find_spec("numba"), reason="needs numba")
 
 
 def make_data(n_features=2, n_classes=2, n_rows=150):
