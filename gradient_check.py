@@ -19,7 +19,7 @@ from mlp_numpy import MLP
 from modules import CrossEntropy, Linear, ReLU, SoftMax
 
 LIMIT = 1e-7
-KINK = 1e-2  # the least distance of a ReLU's inputs from 0: far more than a difference moves them
+KINK = 1e-2  # the least distance of a ReLU's inputs from 0: far more than `step` moves them
 
 
 class Check(NamedTuple):
@@ -55,9 +55,9 @@ def numerical_gradient(f, array, step=1e-5):
 def relative_error(analytic, numerical):
     """Return the largest |a - n| of all elements, relative to the largest |a| or |n|.
 
-    Every element counts, on the scale of the whole array: a tiny one, the difference of large
-    terms, has the rounding error of those terms and would fail by itself in the best of gradients.
-    Nothing to compare is no success: the error is infinite for arrays all zero or with a NaN.
+    Every element counts, on the scale of the largest: a tiny one has the rounding error of the
+    large terms that it comes from, and would fail by itself even if it were right. Arrays that are
+    all zero, or hold a NaN, have an infinite error.
     """
     if analytic.shape != numerical.shape:
         raise ValueError(f"the gradient has shape {analytic.shape}, expected {numerical.shape}")
@@ -67,11 +67,11 @@ def relative_error(analytic, numerical):
 
 
 def check_params(subject, layer, loss):
-    """Check `layer.grads`, as they are now, against the differences of loss() in `layer.params`."""
+    """Check `layer.grads`, as they are now, against central differences of loss()."""
     checks = []
     for name, param in layer.params.items():
 
-        def loss_at(value, name=name):
+        def loss_at(value, name=name):  # the name as it is now
             layer.params[name] = value
             return loss()
 
@@ -118,11 +118,10 @@ def check_softmax_cross_entropy(logits, targets):
 def check_network(n_inputs, n_hidden, n_classes, rng, n_rows=6, network=MLP):
     """Check every parameter of a network with random weights and biases on random rows.
 
-    They are drawn anew until no input of a ReLU lies near its kink, where a central difference
-    would be half of one slope and half of the other, every row passes through every layer, and no
-    probability is near where the loss clips it.
+    They are drawn anew until (1) no input of a ReLU is near 0, where its slope changes, (2) every
+    row passes through every layer, and (3) no probability is so small that the loss clips it.
 
-    `network` makes it, from the first three arguments: MLP, or what stands in for it.
+    `network` makes it, from the first three arguments: MLP, or a replacement.
     """
     targets = np.eye(n_classes)[rng.integers(n_classes, size=n_rows)]
     loss = CrossEntropy()
@@ -135,15 +134,15 @@ def check_network(n_inputs, n_hidden, n_classes, rng, n_rows=6, network=MLP):
                 layer.params[name] = rng.normal(0, 0.7, param.shape)
         predictions = model.forward(x)
         kinks = [layer.x for layer in model.layers if isinstance(layer, ReLU)]
-        alive = all(np.abs(z).min() > KINK and (z > 0).any(axis=1).all() for z in kinks)
-        if alive and predictions.min() > 1e-12:
+        usable = all(np.abs(z).min() > KINK and (z > 0).any(axis=1).all() for z in kinks)
+        if usable and predictions.min() > 1e-12:
             break
     else:
         raise RuntimeError(
             "in 1000 draws the inputs of some ReLU were never all away from 0: "
             "does ReLU.forward keep its input as it was?"
         )
-    # Another batch first, so that a gradient that comes a step late is not just one of zeros.
+    # Another batch first, so that a gradient of the batch before is seen, and is not zero.
     loss.forward(model.forward(-x), targets)
     model.backward(loss.backward())
     loss.forward(model.forward(x), targets)
@@ -177,7 +176,7 @@ def check_all(seed=0):
 
 
 def error_text(error, least=LIMIT):
-    """Return an error as text, below `least` only that it is: then it is rounding, all chance."""
+    """Return an error as text, below `least` it is rounding, so its value is not shown."""
     return f"{error:.1e}" if error >= least else f"below {least:.0e}"
 
 

@@ -1,6 +1,6 @@
 """Part II: the multi-layer perceptron (MLP), composed of the layers of modules.py.
 
-It predicts, passes gradients back, takes a step of gradient descent, and goes to and from a file.
+It predicts, passes gradients back, takes a step of gradient descent, and is saved and loaded.
 Not here: data, batches and epochs (train_mlp_numpy.py).
 """
 
@@ -18,8 +18,8 @@ from modules import Linear, ReLU, SoftMax, as_rng
 class MLP:
     """Hidden layers of Linear and ReLU, then Linear and SoftMax.
 
-    `n_hidden` is a sequence of the units of each hidden layer, such as [20]; without any, the
-    network is softmax regression. `rng` is a generator, an int seed or None, for the weights.
+    `n_hidden` is a list of the number of units in each hidden layer, such as [20]; if it is empty,
+    the network is softmax regression. `rng` is a generator, an int seed or None, for the weights.
     """
 
     def __init__(self, n_inputs, n_hidden, n_classes, rng=None):
@@ -29,7 +29,7 @@ class MLP:
         self.layers = []
         for in_features, out_features in pairwise(sizes):
             self.layers += [Linear(in_features, out_features, rng), ReLU()]
-        self.layers[-1] = SoftMax()
+        self.layers[-1] = SoftMax()  # in place of the last ReLU
 
     def forward(self, x):
         """Return the probabilities, of shape (N, n_classes), for x of shape (N, n_inputs)."""
@@ -40,15 +40,15 @@ class MLP:
     def backward(self, dout):
         """Set the `grads` of every Linear layer, from the gradient with respect to the logits.
 
-        CrossEntropy.backward returns it, of shape (N, n_classes). It has passed the softmax, so the
-        way back begins at the last Linear layer.
+        CrossEntropy.backward returns it, of shape (N, n_classes). It includes the derivative of the
+        softmax, so the backward pass begins at the last Linear layer.
         """
         for layer in reversed(self.layers[:-1]):
             dout = layer.backward(dout)
 
     def update(self, learning_rate):
         """Take a step of gradient descent: every parameter p becomes p - learning_rate * dL/dp."""
-        for linear in self.layers[::2]:
+        for linear in self.layers[::2]:  # every second layer
             for name, gradient in linear.grads.items():
                 linear.params[name] = linear.params[name] - learning_rate * gradient
 
@@ -66,8 +66,8 @@ class MLP:
     def load(cls, path):
         """Return the network in a file that `save` wrote; raise ValueError for any other file.
 
-        The file may come from anyone: nothing in it is executed, and reading it takes no more
-        memory than a few times its size.
+        The file may come from anyone: nothing in it is executed, and reading it needs at most a few
+        times its size in memory.
         """
         with open(path, "rb") as file:
             try:
@@ -76,7 +76,7 @@ class MLP:
                     raise ValueError("it is compressed")
                 file.seek(0)
                 return cls._of_params(dict(np.load(file, allow_pickle=False)))
-            except Exception as error:  # an archive can be broken in more ways than one can list
+            except Exception as error:  # an archive can be broken in many ways
                 raise ValueError(f"{path} is not a saved MLP: {error}") from error
 
     @classmethod
@@ -86,7 +86,7 @@ class MLP:
         if not names or names != set(params):
             raise ValueError(f"it holds {sorted(params)}, not weight_0, bias_0, weight_1, ...")
         sizes = [len(params["weight_0"]), *(params[f"bias_{i}"].size for i in range(n_layers))]
-        for i, shape in enumerate(pairwise(sizes)):
+        for i, shape in enumerate(pairwise(sizes)):  # (in_features, out_features)
             for name, expected in (f"weight_{i}", shape), (f"bias_{i}", shape[1:]):
                 found = params[name]
                 if found.shape != expected or found.dtype != float:
@@ -100,7 +100,7 @@ class MLP:
 
 @contextmanager
 def open_whole(path):
-    """Open a file for writing bytes that replaces `path` whole, at the end of the block."""
+    """Open a file for writing bytes that replaces `path` at the end of the block, when whole."""
     scratch = Path(f"{path}.tmp")
     try:
         with open(scratch, "wb") as file:

@@ -35,7 +35,7 @@ class Linear:
         return self.out
 
     def backward(self, dout):
-        """dW_ij = sum_n x_ni dout_nj, db_j = sum_n dout_nj, and dx_ni = sum_j dout_nj W_ij."""
+        """dW_ij = sum_n x_ni dout_nj: dW = x.T @ dout; db_j = sum_n dout_nj; dx = dout @ W.T."""
         dout = as_shaped(dout, self.out, "dout")
         self.grads["weight"] = self.x.T.dot(dout)
         self.grads["bias"] = dout.sum(axis=0)
@@ -61,20 +61,20 @@ class ReLU:
 class SoftMax:
     """Logits x to probabilities s, row by row; both have the shape (N, C), for C classes.
 
-    In training nobody calls `backward`: the gradient of CrossEntropy has passed the softmax.
+    Training does not call `backward`: CrossEntropy.backward already includes this derivative.
     """
 
     out = None
 
     def forward(self, x):
-        """s_j = exp(x_j - m) / sum_k exp(x_k - m); m = max_k x_k cancels, but prevents overflow."""
-        z = np.asarray(x, dtype=float).T.copy()  # of shape (C, N): NumPy is fast along long rows
-        powers = np.exp(z - z.max(axis=0))
+        """s_j = exp(x_j - m) / sum_k exp(x_k - m); m = max_k x_k prevents overflow."""
+        columns = np.asarray(x, dtype=float).T.copy()  # (C, N): NumPy is fast along long rows
+        powers = np.exp(columns - columns.max(axis=0))
         self.out = (powers / powers.sum(axis=0)).T
         return self.out
 
     def backward(self, dout):
-        """ds_j/dx_i = s_j ((i == j) - s_i), so dx_i = s_i (dout_i - sum_j dout_j s_j)."""
+        """ds_j/dx_i = s_j (delta_ij - s_i), so dx_i = s_i (dout_i - sum_j dout_j s_j)."""
         dout = as_shaped(dout, self.out, "dout")
         return self.out * (dout - (dout * self.out).sum(axis=1, keepdims=True))
 
@@ -82,8 +82,8 @@ class SoftMax:
 class CrossEntropy:
     """The mean loss of probabilities p (predictions) for one-hot targets y, both of shape (N, C).
 
-    With p = softmax(z) and the class t of a row, its loss is -log p_t = log sum_k exp(z_k) - z_t,
-    whose derivative with respect to z_j is p_j - (j == t). `backward` returns that gradient, with
+    With p = softmax(z) and a row's true class t, its loss is -log p_t = log sum_k exp(z_k) - z_t,
+    whose derivative with respect to z_j is p_j - delta_jt. `backward` returns that gradient, with
     respect to the *logits* z, so a network's backward pass begins at its last Linear layer.
     """
 
@@ -96,7 +96,7 @@ class CrossEntropy:
         return float(np.sum(self.y * -np.log(np.maximum(self.p, 1e-15))) / len(self.y))
 
     def backward(self, predictions=None, targets=None):
-        """dz = (p - y) / N, of the last `forward` or, when only the gradient is needed, of arrays.
+        """dz = (p - y) / N, of the arrays of the last `forward`, or of those given here instead.
 
         The division by N is here and nowhere else.
         """
@@ -111,7 +111,7 @@ def as_rng(rng):
 
 
 def as_shaped(array, other, name):
-    """Return the array as floats; it must have the shape of `other`, or NumPy would broadcast."""
+    """Return the array as floats; NumPy would broadcast one of another shape than `other`."""
     if other is None:
         raise RuntimeError("backward needs what forward keeps: call forward first")
     array = np.asarray(array, dtype=float)

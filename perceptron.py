@@ -41,12 +41,12 @@ class Perceptron:
         return np.where(scores >= 0, 1, -1)
 
     def train(self, x, labels):
-        """Descend the loss L(w, b) = -sum over the misclassified points of y_i (w.x_i + b).
+        """Minimise the loss L(w, b) = -sum over the misclassified points of y_i (w.x_i + b).
 
-        Its gradients are -sum y_i x_i and -sum y_i over the misclassified. Each epoch takes one
-        step, with their mean, until none is misclassified; labels have the shape (N,). Returns the
-        history: a dict of the arrays `misclassified` and `loss`, measured before each epoch's step,
-        and `converged_epoch`, counted from 0, or None when max_epochs were not enough.
+        Over these points, dL/dw = -sum y_i x_i and dL/db = -sum y_i. Each epoch takes one step
+        along these sums, divided by the number of misclassified, until there are none; labels have
+        the shape (N,). Returns a dict: the arrays `misclassified` and `loss`, measured before each
+        epoch's step, and `converged_epoch`, counted from 0, or None if max_epochs were too few.
         """
         x, labels = np.asarray(x, dtype=float), np.asarray(labels)
         if labels.shape != (len(x),) or not np.isin(labels, (1, -1)).all():
@@ -66,15 +66,15 @@ class Perceptron:
             grad_w, grad_b = -(y_wrong @ x_wrong), -y_wrong.sum()
             grad = np.append(grad_w, grad_b) / len(y_wrong)
             self.weights = self.weights - self.learning_rate * grad
-        history = {"misclassified": np.array(misclassified), "loss": np.array(losses)}
-        return history | {"converged_epoch": converged_epoch}
+        arrays = {"misclassified": np.array(misclassified), "loss": np.array(losses)}
+        return {**arrays, "converged_epoch": converged_epoch}
 
 
 def generate_dataset(mean_pos, mean_neg, cov_scale=0.5, rng=None):
     """Draw 100 points of each class from Gaussians with covariance cov_scale * I, and split them.
 
-    The report pools and shuffles the points and keeps 160 for training; the course's handout, with
-    80 + 80 and 20 + 20, gives other figures. `rng` is a generator, an int seed or None. Returns
+    The report pools and shuffles the points and keeps 160 for training; the handout keeps 80 of
+    each class, which gives other accuracies. `rng` is a generator, an int seed or None. Returns
     train_points (160, d), train_labels (160,), test_points (40, d), test_labels (40,).
     """
     if not isinstance(rng, np.random.Generator | np.random.RandomState):
@@ -89,8 +89,8 @@ def generate_dataset(mean_pos, mean_neg, cov_scale=0.5, rng=None):
 def bayes_accuracy(mean_pos, mean_neg, cov_scale):
     """Return the accuracy of the best possible classifier, Phi(d / (2 sigma)).
 
-    Its boundary lies halfway between the means: a point errs when its noise along their line, of
-    standard deviation sigma, exceeds half their distance d.
+    Its boundary lies halfway between the means, at distance d. A point is misclassified if its
+    noise in that direction, of standard deviation sigma, exceeds d / 2.
     """
     return NormalDist().cdf(math.dist(mean_pos, mean_neg) / (2 * math.sqrt(cov_scale)))
 
@@ -106,10 +106,10 @@ def run_cases(seed=42, max_epochs=100, learning_rate=0.01):
     """
     rng, results = np.random.RandomState(seed), []
     for name, case in CASES.items():
-        data = generate_dataset(*case, rng)
-        model, parts = Perceptron(2, max_epochs, learning_rate), (data[:2], data[2:])
-        history = model.train(*parts[0])
-        scores = [np.mean(model.forward(points) == labels) for points, labels in parts]
+        data = x_train, y_train, x_test, y_test = generate_dataset(*case, rng)
+        model = Perceptron(2, max_epochs, learning_rate)
+        history = model.train(x_train, y_train)
+        scores = [np.mean(model.forward(x) == y) for x, y in [(x_train, y_train), (x_test, y_test)]]
         results.append(Result(name, data, model.weights, history, *scores, bayes_accuracy(*case)))
     return results
 
@@ -123,7 +123,7 @@ def figure_1(results):
     for i, (axes, result) in enumerate(zip(panels.flat, results, strict=True)):
         for label, color in (1, "#0072B2"), (-1, "#D55E00"):  # told apart by the colour-blind, too
             for k, (part, look) in enumerate(looks.items()):
-                points, labels = result.data[2 * k : 2 * k + 2]
+                points, labels = result.data[2 * k : 2 * k + 2]  # train, then test
                 x, y = points[labels == label].T
                 axes.scatter(x, y, color=color, label=f"class {label:+d}, {part}", **look)
         *w, b = result.weights
@@ -166,13 +166,13 @@ def main(argv=None):
     flag("--no_output", action="store_true", help="print only, write no file")
     flag("--show", action="store_true", help="also open Figure 1 in a window")
     args = parser.parse_args(argv)
-    for name, low in {"learning_rate": 0, "max_epochs": 0, "repeats": 0, "seed": -1}.items():
-        if not low < getattr(args, name) < 10**9:
-            parser.error(f"argument --{name}: give a number above {low} and below 10**9")
+    for name, above in {"learning_rate": 0, "max_epochs": 0, "repeats": 0, "seed": -1}.items():
+        if not above < getattr(args, name) < 10**9:
+            parser.error(f"argument --{name}: give a number above {above} and below 10**9")
     try:
         if not args.no_output:
             args.output_dir.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=args.output_dir).close()
+            tempfile.TemporaryFile(dir=args.output_dir).close()  # fails if it cannot be written
     except OSError as error:
         parser.error(f"argument --output_dir: {error}; name a folder that can be written")
     seeds = range(args.seed, args.seed + args.repeats)

@@ -16,11 +16,11 @@ from matplotlib.ticker import MaxNLocator
 from mlp_numpy import open_whole
 
 CLASS_COLORS = ("#0072B2", "#D55E00", "#009E73")
-BAD, GOOD = "#882255", "#44AA99"  # of what belongs to no class: gradients, and runs
+BAD, GOOD = "#882255", "#44AA99"  # for gradients and runs
 LINE_COLORS = {"train": "black", "test": "0.55"}
 MARKERS = {"train": "o", "test": "^"}
 REPORT_MARK = {"marker": "D", "color": "black", "markeredgecolor": "white", "linestyle": ""}
-SHADE = 0.6  # how much of its colour a region takes where its class is certain
+SHADE = 0.6  # the depth of colour where a class is certain
 
 
 def data_set(data, title=None):
@@ -50,8 +50,8 @@ def curves(history, title=None, marks=None):
 def decision_boundary(predict, data, title=None, resolution=300):
     """Draw the regions that a classifier makes of the plane, and the points of a Data.
 
-    The colour of a place is that of its most probable class, the deeper the more probable; white
-    is undecided. Black lines are where the most probable class changes.
+    Each place has the colour of its most probable class, deeper if it is more probable and white
+    if it is undecided. Black lines are where the most probable class changes.
 
     Args:
         predict: a function from points, of shape (N, 2), to probabilities, of shape (N, C).
@@ -84,16 +84,17 @@ def of_run(data, history, predict, title):
 
 
 def finish(figures, args):
-    """Write figures to the folder, and open them in windows, as the flags of a script say."""
-    for name, figure in figures.items() if not args.no_output else ():
-        with open_whole(args.output_dir / name) as file:
-            figure.savefig(file, format="png", dpi=150)
-        print(f"wrote {args.output_dir / name}")
+    """Write figures to args.output_dir, unless args.no_output, and open windows if args.show."""
+    if not args.no_output:
+        for name, figure in figures.items():
+            with open_whole(args.output_dir / name) as file:
+                figure.savefig(file, format="png", dpi=150)
+            print(f"wrote {args.output_dir / name}")
     if args.show:
         import matplotlib.pyplot as plt
 
         for name, figure in figures.items():
-            plt.figure(name, FigureClass=lambda figure=figure, **options: figure)
+            plt.figure(name, FigureClass=lambda figure=figure, **options: figure)  # adopts it
         plt.show()
 
 

@@ -30,7 +30,7 @@ DATASETS = ("moons", "circles", "blobs", "digits")
 def train_epoch(model, data, batch_size, learning_rate, order):
     """Update the model on the training rows in this order, batch by batch; the last may be short.
 
-    Returns the sum of the last batch's predictions, which is NaN once training has diverged.
+    Returns the sum of the last predictions: NaN if training has diverged.
     """
     x, y, loss = data.x_train[order], data.y_train[order], CrossEntropy()
     for start in range(0, len(order), batch_size):
@@ -41,7 +41,7 @@ def train_epoch(model, data, batch_size, learning_rate, order):
     return predictions.sum()
 
 
-@np.errstate(over="ignore", invalid="ignore")  # what overflows ends in a loss of NaN
+@np.errstate(over="ignore", invalid="ignore")  # an overflow becomes a loss of NaN
 def train(
     model,
     data,
@@ -54,7 +54,7 @@ def train(
     backend="numpy",
     callback=None,
 ):
-    """Train the model in place, for max_steps epochs, and return the history.
+    """Train the model in place, for max_steps epochs (the assignment's name); return the history.
 
     Each epoch visits every row once, in a new random order, drawn from `rng`, a generator, an int
     seed or None. A batch_size of None is the full batch. The backend "numba" is `train_epoch`
@@ -64,10 +64,10 @@ def train(
     there is no entry, metrics is empty. If it returns True, training ends.
 
     Raises ValueError for options or data that cannot work, and FloatingPointError when the loss is
-    no longer finite; the `history` of this error goes up to then.
+    no longer finite; the `history` of this error has the entries before.
     """
     numbers = [learning_rate, max_steps, eval_freq, 1 if batch_size is None else batch_size]
-    if not min(numbers) > 0:
+    if not min(numbers) > 0:  # nor NaN
         raise ValueError(
             f"learning_rate, max_steps, eval_freq, batch_size must be > 0, got {numbers}"
         )
@@ -76,9 +76,9 @@ def train(
     run_epoch = epoch_runner(backend, model, data, batch_size or n_rows, learning_rate)
     entries = []
     for epoch in range(max_steps + 1):
-        last_sum = run_epoch(rng.permutation(n_rows)) if epoch > 0 else 0.0
+        nan_if_diverged = run_epoch(rng.permutation(n_rows)) if epoch > 0 else 0.0
         metrics = evaluate(model, data) if epoch % eval_freq == 0 or epoch == max_steps else {}
-        if not np.isfinite([last_sum, *metrics.values()]).all():
+        if not np.isfinite([nan_if_diverged, *metrics.values()]).all():
             remedy = f"try a learning rate below {learning_rate:g}"
             error = FloatingPointError(f"the loss is not finite at epoch {epoch}: {remedy}")
             error.history = as_history(entries)
@@ -158,7 +158,7 @@ def load_data(dataset="moons", n_samples=1000, noise=0.2, test_size=0.2, seed=42
         x, labels = utils.shuffle(x / 16, labels, n_samples=n_samples, random_state=seed)
     else:
         raise ValueError(f"dataset must be one of {', '.join(DATASETS)}, got {dataset!r}")
-    targets = np.eye({"blobs": 3, "digits": 10}.get(dataset, 2))[labels]
+    targets = np.eye({"moons": 2, "circles": 2, "blobs": 3, "digits": 10}[dataset])[labels]
     x_train, x_test, y_train, y_test = train_test_split(
         x, targets, test_size=test_size, random_state=seed
     )
@@ -177,7 +177,7 @@ PARSER["formatter_class"] = argparse.ArgumentDefaultsHelpFormatter
 
 
 def number(kind, least, most=10**9, **words):
-    """Return an argparse type: an int or a float from `least` to `most`, or one of the words."""
+    """Return an argparse type: a number from `least` to `most`, or a word, such as full=None."""
 
     def parse(text):
         with suppress(ValueError):
@@ -185,7 +185,7 @@ def number(kind, least, most=10**9, **words):
                 return words[text] if text in words else kind(text)
         what = "a whole number" if kind is int else "a number"
         wanted = " or ".join([f"{what} from {least} to {most}", *words])
-        raise argparse.ArgumentTypeError(f"{text!r} will not do; give {wanted}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not valid; give {wanted}")
 
     return parse
 
@@ -212,7 +212,7 @@ def add_flags(parser, backend="numpy"):
 
 
 def check_flags(parser, args):
-    """Exit with status 2, before any work, where the flags ask for what cannot be done."""
+    """Exit with status 2, before any work, if what the flags ask for cannot be done."""
     if args.dataset == "digits" and (args.noise != 0.2 or args.n_samples > 1797):
         parser.error("argument --dataset: digits takes no --noise and has 1797 --n_samples")
     try:
@@ -235,12 +235,12 @@ def check_flags(parser, args):
 
 @contextmanager
 def watched(max_steps, eval_freq):
-    """Yield a callback that shows how training goes and ends it at a signal, and the signals."""
+    """Yield a callback that shows progress and stops at Ctrl-C or `kill`, and a list of both."""
     from tqdm import tqdm
 
     came, layout = [], "epoch {n_fmt}/{total_fmt}{postfix} |{bar}| {remaining}"
-    bar = tqdm(total=max_steps, bar_format=layout, file=sys.stdout, disable=None)  # on a terminal
-    line_freq = eval_freq * math.ceil(max_steps / (20 * eval_freq))  # elsewhere
+    bar = tqdm(total=max_steps, bar_format=layout, file=sys.stdout, disable=None)  # terminals only
+    line_freq = eval_freq * math.ceil(max_steps / (20 * eval_freq))  # else some 20 lines
 
     def note(signum, frame):
         came.append(signum)
@@ -288,7 +288,7 @@ def main(argv=None):
             history, failure, status = error.history, f"error: {error}", 1
     seconds, epoch = time.perf_counter() - start, history["step"][-1]
     if came:
-        failure, status = f"interrupted at epoch {epoch}", 128 + came[0]
+        failure, status = f"interrupted at epoch {epoch}", 128 + came[0]  # as shells do
     if failure:
         print(f"{parser.prog}: {failure}", file=sys.stderr)
     for part in ("train", "test"):
@@ -300,7 +300,7 @@ def main(argv=None):
         with open_whole(args.output_dir / "history.csv") as file:
             table, names = np.column_stack(list(history.values())), ",".join(history)
             np.savetxt(file, table, "%d,%s,%s,%s,%s", header=names, comments="")
-        if status != 1:  # what is left of a network that diverged is of no use
+        if status != 1:  # a diverged network is useless
             model.save(args.output_dir / "model.npz")
         print(f"wrote the history and the network to {args.output_dir}")
     if status != 1 and (args.show or not args.no_output):

@@ -55,6 +55,7 @@ def test_the_files_hold_the_history_and_the_network_that_are_printed(tmp_path, c
     history = np.genfromtxt(folder / "history.csv", delimiter=",", names=True)
     assert history.dtype.names == ("step", *script.METRICS)
     assert history["step"].tolist() == [0, 10, 20, 25]
+    assert (folder / "history.csv").read_text().startswith("step,train_loss,")
     metrics = script.evaluate(MLP.load(folder / "model.npz"), script.load_data())
     for name, value in metrics.items():
         assert history[name][-1] == value  # in full precision
@@ -77,12 +78,14 @@ def test_other_data_and_networks_are_trained(tmp_path, monkeypatch):
 
 def test_the_seeds_decide_everything(capsys):
     def run(*args):
-        script.main([*SHORT, "--batch_size", "8", "--no_output", *args])
+        script.main([*SHORT, "--batch_size", "8", "--learning_rate", "1", "--no_output", *args])
         return [line for line in capsys.readouterr().out.splitlines() if "updates/s" not in line]
 
     assert run() == run("--seed", "42", "--data_seed", "42")
     assert run() != run("--seed", "1")
     assert run() != run("--data_seed", "1")
+    assert run() != run("--noise", "0")
+    assert run("--seed", "0") != run("--dnn_hidden_units", "1", "--seed", "0")
 
 
 def test_the_global_generator_of_numpy_is_left_alone():
@@ -129,6 +132,10 @@ def test_a_wrong_value_is_one_line_that_names_flag_value_and_remedy(tmp_path, ca
         (["--max_step", "3"], "unrecognized arguments: --max_step"),
         (["--dataset", "digits", "--noise", "0.1"], "digits takes no --noise"),
         (["--dataset", "digits", "--n_samples", "1798"], "has 1797"),
+        (["--max_steps", "0"], "'0' is not valid; give a whole number from 1 to 1000000000$"),
+        (["--noise", "x"], "'x' is not valid; give a number from 0 to 1000000000$"),
+        (["--batch_size", "x"], "give a whole number from 1 to 1000000000 or full$"),
+        (["--dnn_hidden_units", "10001"], "from 1 to 10000$"),
         (["--output_dir", SCRIPT], "argument --output_dir: .*; name a folder"),
         (["--output_dir", f"{SCRIPT}/below"], "argument --output_dir: .*; name a folder"),
     ],
@@ -240,6 +247,21 @@ def test_a_terminal_gets_a_bar(tmp_path):
     assert re.search(r"epoch 300/300, train loss 0\.\d{4}, test accuracy \d\d\.\d\d % \|", text)
     assert "epoch 10: " not in text
     assert final(text.replace("\r", ""), "train")[0] > 0
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [(None, 0), (3, 3), (KeyboardInterrupt(), 130), (OSError("disk"), "error: disk")],
+)
+def test_a_script_ends_with_its_status_and_without_a_traceback(end, status):
+    def main():
+        if isinstance(end, BaseException):
+            raise end
+        return end
+
+    with pytest.raises(SystemExit) as info:
+        script.run(main)
+    assert (info.value.code or 0) == status
 
 
 def test_help_shows_the_defaults(capsys):

@@ -89,6 +89,13 @@ def test_cross_entropy_takes_the_gradient_of_arrays_without_a_forward():
     assert CrossEntropy().backward(p, y) == pytest.approx(np.array([[-0.4, 0.4], [0.25, -0.25]]))
 
 
+def test_the_loss_takes_objects_and_ints_as_numbers():
+    loss, p, y = CrossEntropy(), np.array([[0.25, 0.75]], dtype=object), [[0, 1]]
+    assert loss.forward(p, np.array(y, dtype=object)) == -np.log(0.75)
+    assert loss.backward().tolist() == [[0.25, -0.25]]
+    assert loss.backward().dtype == np.float64
+
+
 def test_duplicating_the_batch_changes_neither_loss_nor_gradients():
     rng = np.random.default_rng(0)
     x, targets = rng.normal(size=(6, 3)), np.eye(4)[rng.integers(4, size=6)]
@@ -144,7 +151,7 @@ def test_cross_entropy_changes_none_of_its_arguments():
 def test_lists_ints_and_float32_give_the_answer_of_float64(kind):
     layer, x, dout = make(kind), [[1, -2, 3]], [[4, 0, -1]]
     right = layer.forward(np.array(x, float)), layer.backward(np.array(dout, float))
-    for convert in (list, np.array, np.float32):
+    for convert in (list, np.array, np.float32, lambda rows: np.array(rows, dtype=object)):
         got = layer.forward(convert(x)), layer.backward(convert(dout))
         assert np.array_equal(got, right)
         assert got[0].dtype == got[1].dtype == np.float64

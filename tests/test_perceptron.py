@@ -17,7 +17,7 @@ from perceptron import CASES, Perceptron, bayes_accuracy, generate_dataset, run_
 
 
 def test_seed_42_reproduces_the_report_to_the_digit():
-    results = run_cases(42)
+    results = run_cases()
     assert [result.test_accuracy for result in results] == [1.000, 0.525, 0.850, 0.375]
     assert [result.history["converged_epoch"] for result in results] == [1, None, None, None]
     assert [round(result.train_accuracy, 3) for result in results] == [1.0, 0.706, 0.769, 0.525]
@@ -158,6 +158,25 @@ def test_labels_that_are_not_plus_or_minus_one_are_an_error(labels):
 def test_points_that_are_not_finite_are_an_error():
     with pytest.raises(ValueError, match="points must be finite"):
         Perceptron(1).train([[1.0], [np.nan]], [1, -1])
+
+
+def test_points_of_any_type_are_numbers():
+    perceptron, x = Perceptron(1, learning_rate=1.0), np.array([[2], [-1]], dtype=object)
+    assert perceptron.train(x, [1, -1])["converged_epoch"] is not None
+    assert perceptron.forward(x).tolist() == [1, -1]
+
+
+def test_the_learning_rate_and_the_epochs_are_those_of_the_flags(tmp_path, capsys):
+    flags = ["--learning_rate", "0.5", "--max_epochs", "7", "--output_dir", str(tmp_path / "a/b")]
+    for _ in range(2):  # the folder may exist
+        script.main(flags)
+        _, *lines, wrote = capsys.readouterr().out.splitlines()
+        results = run_cases(42, 7, 0.5)
+        assert [line[47:54].strip() for line in lines] == [
+            f"{r.train_accuracy:.3f}" for r in results
+        ]
+        assert "not in 7" in lines[1]
+        assert wrote == f"wrote {tmp_path / 'a/b/figure1_perceptron.png'}"
 
 
 def test_the_defaults_are_the_report_s():

@@ -70,7 +70,7 @@ def test_the_committed_figures_are_those_that_are_drawn(tmp_path, script, figure
 
 
 def test_every_file_of_the_project_s_map_exists_and_every_file_is_in_it():
-    named = set(re.findall(r"`([\w/]+(?:\.py|\.ipynb|/))`", README.partition("## The house")[2]))
+    named = set(re.findall(r"`([\w/]+(?:\.py|\.ipynb|/))`", README.partition("## The files")[2]))
     assert all((ROOT / name).exists() for name in named)
     assert {path.name for path in ROOT.glob("*.py")} <= named
 
