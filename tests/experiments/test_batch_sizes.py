@@ -324,7 +324,7 @@ def test_what_the_text_says_of_stuck_runs_is_in_the_files():
     assert "At 64 one seed differs from these, at 256 four, and at 1 ten." in PROSE
     sizes = "16", "full", "64", "256", "1"
     assert [len(stuck_of(UPDATES, name) ^ stuck) for name in sizes] == [0, 0, 1, 4, 10]
-    assert "28 of those 33 seeds come free" in PROSE
+    assert "28 of those 33 seeds are no longer stuck" in PROSE
     assert (len(stuck), len(stuck - stuck_of(EPOCHS, "1"))) == (33, 28)
 
 
@@ -351,7 +351,7 @@ def test_the_whole_study_comes_out_the_same_here(tmp_path):
 def test_as_many_steps_at_batch_size_16_free_fewer_than_at_1():
     from experiments.batch_sizes import compare, ends_of
 
-    assert "with as many at batch size 16, in 24 000 epochs, 9 do." in PROSE
+    assert "at batch size 16, which are 24 000 epochs, only 9 are no longer stuck" in PROSE
     options = {"max_steps": 24_000, "eval_freq": 24_000, "backend": "numba"}
     ends = ends_of(compare(load_data(), [16], sorted(stuck_of(EPOCHS, "16")), **options))
     assert (ends["train_loss"] < 0.2).sum() == 9
