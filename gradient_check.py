@@ -9,7 +9,6 @@ train, does not. The tests demand that every error stays below `LIMIT`.
 
 import argparse
 import math
-import sys
 from itertools import groupby
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ import numpy as np
 
 from mlp_numpy import MLP
 from modules import CrossEntropy, Linear, ReLU, SoftMax
+from train_mlp_numpy import PARSER, run
 
 LIMIT = 1e-7
 KINK = 1e-2  # the least distance of a ReLU's inputs from 0: far more than `step` moves them
@@ -204,7 +204,9 @@ def table(checks, least=0):
 
 def main(argv=None):
     """Print the table; the exit status says whether every error is below LIMIT."""
-    argparse.ArgumentParser(description="Check every gradient by differences.").parse_args(argv)
+    argparse.ArgumentParser(
+        description="Check every gradient by differences.", **PARSER
+    ).parse_args(argv)
     checks = check_all()
     print("\n".join(table(checks)))
     failed = [check for check in checks if not check.error < LIMIT]
@@ -214,4 +216,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

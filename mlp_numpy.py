@@ -66,13 +66,13 @@ class MLP:
     def load(cls, path):
         """Return the network in a file that `save` wrote; raise ValueError for any other file.
 
-        The file may come from anyone: nothing in it is executed, and reading it needs at most a few
-        times its size in memory.
+        It may come from anyone: nothing is executed, and memory stays within a few times its size.
         """
         with open(path, "rb") as file:
             try:
                 members = zipfile.ZipFile(file).infolist()
-                if sum(member.file_size for member in members) > os.path.getsize(path):
+                stored = [m.file_size for m in members if m.compress_type == zipfile.ZIP_STORED]
+                if len(stored) < len(members) or sum(stored) > os.path.getsize(path):
                     raise ValueError("it is compressed")
                 file.seek(0)
                 return cls._of_params(dict(np.load(file, allow_pickle=False)))
@@ -101,7 +101,7 @@ class MLP:
 @contextmanager
 def open_whole(path):
     """Open a file for writing bytes that replaces `path` at the end of the block, when whole."""
-    scratch = Path(f"{path}.tmp")
+    scratch = Path(f"{path}.{os.getpid()}.tmp")
     try:
         with open(scratch, "wb") as file:
             yield file

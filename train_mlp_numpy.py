@@ -215,6 +215,10 @@ def check_flags(parser, args):
     """Exit with status 2, before any work, if what the flags ask for cannot be done."""
     if args.dataset == "digits" and (args.noise != 0.2 or args.n_samples > 1797):
         parser.error("argument --dataset: digits takes no --noise and has 1797 --n_samples")
+    if args.show:
+        import plots
+
+        plots.check_display(parser)
     try:
         if args.backend == "numba":
             from speed.compiled import check_equal
@@ -227,10 +231,6 @@ def check_flags(parser, args):
         parser.error(f"argument --backend: {error}")
     except OSError as error:
         parser.error(f"argument --output_dir: {error}; name a folder that can be written")
-    if args.show:
-        import plots
-
-        plots.check_display(parser)
 
 
 @contextmanager

@@ -149,11 +149,12 @@ def test_what_cannot_work_is_told_before_any_work(capsys, monkeypatch, args, mes
     assert re.search(message, line)
 
 
-def test_show_needs_a_display(capsys, monkeypatch):
+def test_show_needs_a_display(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "agg")
     with pytest.raises(SystemExit) as end:
-        script.main([*SHORT, "--no_output", "--show"])
+        script.main([*SHORT, "--output_dir", str(tmp_path / "out"), "--show"])
     assert end.value.code == 2
+    assert not (tmp_path / "out").exists()
     assert "argument --show: no display" in capsys.readouterr().err
 
 

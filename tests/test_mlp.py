@@ -137,9 +137,9 @@ def saved(**changes):
     return file.getvalue()
 
 
-def compressed(n_bytes):
+def compressed(n_bytes, method=zipfile.ZIP_DEFLATED):
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(file, "w", method) as archive:
         archive.writestr("weight_0.npy", bytes(n_bytes))
     return file.getvalue()
 
@@ -151,6 +151,7 @@ def compressed(n_bytes):
         (b"text", "not a zip file"),
         (saved()[:-30], "not a zip file"),
         (compressed(10**8), "it is compressed"),
+        (compressed(10, zipfile.ZIP_BZIP2), "it is compressed"),
         (saved(bias_1=None), r"it holds \['bias_0', 'weight_0', 'weight_1'\]"),
         (saved(extra=np.ones(1), more=np.ones(1)), "it holds"),
         (saved(weight_0=np.ones((2, 5))), r"weight_0 is float64 of shape \(2, 5\)"),
