@@ -176,7 +176,7 @@ def check_all(seed=0):
 
 
 def error_text(error, least=LIMIT):
-    """Return an error as text, below `least` it is rounding, so its value is not shown."""
+    """Return an error as text. Below `least` it is rounding, so its value is not shown."""
     return f"{error:.1e}" if error >= least else f"below {least:.0e}"
 
 

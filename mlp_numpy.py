@@ -48,7 +48,7 @@ class MLP:
 
     def update(self, learning_rate):
         """Take a step of gradient descent: every parameter p becomes p - learning_rate * dL/dp."""
-        for linear in self.layers[::2]:  # every second layer
+        for linear in self.layers[::2]:  # the others have no parameters
             for name, gradient in linear.grads.items():
                 linear.params[name] = linear.params[name] - learning_rate * gradient
 

@@ -123,7 +123,8 @@ def as_shaped(array, other, name):
 def as_one_hot(targets, shape):
     """Return the targets as floats, or raise ValueError unless they are one-hot rows of (N, C)."""
     y = np.asarray(targets, dtype=float)
-    if y.shape != shape or np.count_nonzero(y) != len(y) or (y.max(axis=1) != 1).any():
-        remedy = "np.eye(C)[labels] makes them from class numbers"
-        raise ValueError(f"targets must be one-hot, of shape {shape}, got {targets}; {remedy}")
+    is_matrix = len(shape) == 2 and y.shape == shape  # like the predictions
+    if not is_matrix or np.count_nonzero(y) != len(y) or (y.max(axis=1) != 1).any():
+        got = f"{shape} for predictions and {y.shape} for targets"
+        raise ValueError(f"targets must be one-hot rows, got {got}; see np.eye(C)[labels]")
     return y

@@ -57,9 +57,8 @@ class Perceptron:
         for epoch in range(self.max_epochs):
             wrong = self.forward(x) != labels
             x_wrong, y_wrong = x[wrong], labels[wrong]
-            scores = x_wrong @ self.weights[:-1] + self.weights[-1]
             misclassified.append(len(y_wrong))
-            losses.append(-(y_wrong @ scores))
+            losses.append(-(y_wrong @ (x_wrong @ self.weights[:-1] + self.weights[-1])))
             if not wrong.any():
                 converged_epoch = epoch
                 break
@@ -95,15 +94,12 @@ def bayes_accuracy(mean_pos, mean_neg, cov_scale):
     return NormalDist().cdf(math.dist(mean_pos, mean_neg) / (2 * math.sqrt(cov_scale)))
 
 
-ACCURACIES = ["train_accuracy", "test_accuracy", "bayes_accuracy"]
-Result = namedtuple("Result", ["name", "data", "weights", "history", *ACCURACIES])
+FIELDS = "name data weights history train_accuracy test_accuracy bayes_accuracy"
+Result = namedtuple("Result", FIELDS)
 
 
 def run_cases(seed=42, max_epochs=100, learning_rate=0.01):
-    """Draw and learn the four cases, all from one generator.
-
-    Returns a list of Results, with data and history as of generate_dataset and Perceptron.train.
-    """
+    """Draw and learn the four cases, all from one generator; return a list of Results."""
     rng, results = np.random.RandomState(seed), []
     for name, case in CASES.items():
         data = x_train, y_train, x_test, y_test = generate_dataset(*case, rng)
@@ -167,8 +163,12 @@ def main(argv=None):
     flag("--show", action="store_true", help="also open Figure 1 in a window")
     args = parser.parse_args(argv)
     for name, above in {"learning_rate": 0, "max_epochs": 0, "repeats": 0, "seed": -1}.items():
-        if not above < getattr(args, name) < 10**9:
-            parser.error(f"argument --{name}: give a number above {above} and below 10**9")
+        if not above < (value := getattr(args, name)) < 10**9:
+            parser.error(f"argument --{name}: {value} must be above {above} and below 10**9")
+    from matplotlib import pyplot as plt
+
+    if args.show and plt.get_backend().lower() == "agg":
+        parser.error("argument --show: no display or no window toolkit here; leave it out")
     try:
         if not args.no_output:
             args.output_dir.mkdir(parents=True, exist_ok=True)
@@ -178,12 +178,10 @@ def main(argv=None):
     seeds = range(args.seed, args.seed + args.repeats)
     runs = [run_cases(seed, args.max_epochs, args.learning_rate) for seed in seeds]
     print_table(runs, args.max_epochs)
-    from matplotlib import pyplot as plt
-
-    figure, path = figure_1(runs[0]), args.output_dir / "figure1_perceptron.tmp"
+    figure, path = figure_1(runs[0]), args.output_dir / "figure1_perceptron.png"
     if not args.no_output:
-        figure.savefig(path, format="png", dpi=150)
-        print(f"wrote {path.replace(path.with_suffix('.png'))}")
+        figure.savefig(scratch := path.with_suffix(".tmp"), format="png", dpi=150)
+        print(f"wrote {scratch.replace(path)}")
     if args.show:
         plt.show()
     plt.close(figure)
@@ -195,5 +193,8 @@ if __name__ == "__main__":
         sys.stdout.flush()
     except BrokenPipeError:  # nobody reads on, as with `| head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        sys.exit(f"error: {error}")

@@ -65,7 +65,7 @@ def decision_boundary(predict, data, title=None, resolution=300):
     n_classes = data.y_train.shape[1]
     if n_classes == 2:
         probability_bar(figure, axes)
-    elif n_classes > 2:
+    else:
         axes.set_xlabel("$x_1$\nthe deeper the colour, the more probable its class")
     axes.set_title(title)
     return figure
@@ -81,29 +81,6 @@ def of_run(data, history, predict, title):
     if data.x_train.shape[1] == 2:
         figures["decision_boundary.png"] = decision_boundary(predict, data, title)
     return figures
-
-
-def finish(figures, args):
-    """Write figures to args.output_dir, unless args.no_output, and open windows if args.show."""
-    if not args.no_output:
-        for name, figure in figures.items():
-            with open_whole(args.output_dir / name) as file:
-                figure.savefig(file, format="png", dpi=150)
-            print(f"wrote {args.output_dir / name}")
-    if args.show:
-        import matplotlib.pyplot as plt
-
-        for name, figure in figures.items():
-            plt.figure(name, FigureClass=lambda figure=figure, **options: figure)  # adopts it
-        plt.show()
-
-
-def check_display(parser):
-    """Exit with an error of the parser where matplotlib cannot open windows."""
-    import matplotlib.pyplot as plt
-
-    if plt.get_backend().lower() == "agg":
-        parser.error("argument --show: no display or no window toolkit here; leave it out")
 
 
 def new_figure(width, height, n_rows=1, n_columns=1, **options):
@@ -245,3 +222,29 @@ def draw_regions(axes, predict, resolution):
         if margin.min() < 0 < margin.max():
             artists.append(axes.contour(x, y, margin, levels=[0], colors="black", linewidths=1.5))
     return artists
+
+
+# Below is what the scripts do with figures.
+
+
+def finish(figures, args):
+    """Write figures to args.output_dir, unless args.no_output, and open windows if args.show."""
+    if not args.no_output:
+        for name, figure in figures.items():
+            with open_whole(args.output_dir / name) as file:
+                figure.savefig(file, format="png", dpi=150)
+            print(f"wrote {args.output_dir / name}")
+    if args.show:
+        import matplotlib.pyplot as plt
+
+        for name, figure in figures.items():
+            plt.figure(name, FigureClass=lambda figure=figure, **options: figure)  # adopts it
+        plt.show()
+
+
+def check_display(parser):
+    """Exit with an error of the parser where matplotlib cannot open windows."""
+    import matplotlib.pyplot as plt
+
+    if plt.get_backend().lower() == "agg":
+        parser.error("argument --show: no display or no window toolkit here; leave it out")

@@ -68,9 +68,8 @@ def train(
     """
     numbers = [learning_rate, max_steps, eval_freq, 1 if batch_size is None else batch_size]
     if not min(numbers) > 0:  # nor NaN
-        raise ValueError(
-            f"learning_rate, max_steps, eval_freq, batch_size must be > 0, got {numbers}"
-        )
+        names = "learning_rate, max_steps, eval_freq, batch_size"
+        raise ValueError(f"{names} must be above 0, got {numbers}")
     data, rng = Data(*(np.asarray(part, dtype=float) for part in data)), as_rng(rng)
     n_rows = len(data.x_train)
     run_epoch = epoch_runner(backend, model, data, batch_size or n_rows, learning_rate)
@@ -79,7 +78,7 @@ def train(
         nan_if_diverged = run_epoch(rng.permutation(n_rows)) if epoch > 0 else 0.0
         metrics = evaluate(model, data) if epoch % eval_freq == 0 or epoch == max_steps else {}
         if not np.isfinite([nan_if_diverged, *metrics.values()]).all():
-            remedy = f"try a learning rate below {learning_rate:g}"
+            remedy = f"try a learning rate below {learning_rate:g}" if epoch else "check the data"
             error = FloatingPointError(f"the loss is not finite at epoch {epoch}: {remedy}")
             error.history = as_history(entries)
             raise error
@@ -235,7 +234,7 @@ def check_flags(parser, args):
 
 @contextmanager
 def watched(max_steps, eval_freq):
-    """Yield a callback that shows progress and stops at Ctrl-C or `kill`, and a list of both."""
+    """Yield a callback that shows progress and stops at Ctrl-C or `kill`, and the list of these."""
     from tqdm import tqdm
 
     came, layout = [], "epoch {n_fmt}/{total_fmt}{postfix} |{bar}| {remaining}"
@@ -245,6 +244,7 @@ def watched(max_steps, eval_freq):
     def note(signum, frame):
         came.append(signum)
         signal.signal(signum, signal.SIG_DFL)  # a second one ends the process
+        print("\nstopping after this epoch; once more loses all", file=sys.stderr)
 
     def show(epoch, metrics):
         bar.update(epoch - bar.n)
@@ -302,7 +302,7 @@ def main(argv=None):
             np.savetxt(file, table, "%d,%s,%s,%s,%s", header=names, comments="")
         if status != 1:  # a diverged network is useless
             model.save(args.output_dir / "model.npz")
-        print(f"wrote the history and the network to {args.output_dir}")
+        print(f"wrote the results to {args.output_dir}")
     if status != 1 and (args.show or not args.no_output):
         import plots
 

@@ -20,8 +20,12 @@ from contextlib import closing
 from importlib import import_module
 
 import numpy as np
-import pandas as pd
-from joblib import Parallel, delayed, effective_n_jobs, parallel_config
+
+try:
+    import pandas as pd
+    from joblib import Parallel, delayed, effective_n_jobs, parallel_config
+except ImportError as error:
+    raise ImportError(f"{error}: .venv/bin/pip install -r requirements-extra.txt") from None
 from matplotlib import colormaps
 from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
@@ -258,7 +262,11 @@ class Study:
                 state = f"{path} has {len(lines)} runs of a study that was not finished"
                 raise ValueError(f"{state}; pass --resume to go on with it, or remove the file")
             return
-        for entry in map(json.loads, lines):
+        try:
+            entries = [json.loads(line) for line in lines]
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path} is damaged ({error}); remove the line or the file") from None
+        for entry in entries:
             for name, value in self.settings.items():
                 if entry.get(name) != value:
                     raise ValueError(f"{path} is of --{name} {entry.get(name)}, not {value}")
@@ -307,6 +315,8 @@ def parse_args(argv):
     args = parser.parse_args(argv)
     for name, value in BUDGETS[args.budget].items():
         vars(args).setdefault(name, value)
+    if args.seed + args.n_seeds > 2**32:
+        parser.error("argument --n_seeds: the seeds pass 4294967295; give a smaller --seed")
     if args.resume and args.no_output:
         parser.error("argument --resume: with --no_output there are no files to go on with")
     check_flags(parser, args)

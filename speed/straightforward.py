@@ -13,11 +13,13 @@ class Linear:
     def __init__(self, weight, bias):
         self.params, self.grads = {"weight": weight.copy(), "bias": bias.copy()}, {}
 
-    def forward(self, x):  # noqa: D102
+    def forward(self, x):
+        """Return x @ W + b."""
         self.x = x
         return x @ self.params["weight"] + self.params["bias"]
 
-    def backward(self, dout):  # noqa: D102
+    def backward(self, dout):
+        """Set the gradients; return that of x."""
         self.grads["weight"] = self.x.T @ dout
         self.grads["bias"] = np.sum(dout, axis=0)
         return dout @ self.params["weight"].T
@@ -26,11 +28,13 @@ class Linear:
 class ReLU:
     """The rectifier max(0, x)."""
 
-    def forward(self, x):  # noqa: D102
+    def forward(self, x):
+        """Return max(0, x)."""
         self.x = x
         return np.maximum(0, x)
 
-    def backward(self, dout):  # noqa: D102
+    def backward(self, dout):
+        """Return the gradient of x."""
         return dout * (self.x > 0)
 
 

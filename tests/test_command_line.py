@@ -38,6 +38,11 @@ def test_the_default_run_prints_the_report_s_accuracies(capsys):
     progress = [line for line in out.splitlines() if line.startswith("epoch")]
     assert 15 <= len(progress) <= 25
     assert progress[-2].startswith("epoch 1500: train loss 0.3011, test accuracy 84.50 %")
+    seconds, rate = re.fullmatch(
+        r"epoch 1500, ([\d.]+) s, ([\d,]+) updates/s", progress[-1]
+    ).groups()
+    rate = float(rate.replace(",", ""))
+    assert float(seconds) * rate == pytest.approx(1500, abs=0.006 * rate)
 
 
 def test_the_files_hold_the_history_and_the_network_that_are_printed(tmp_path, capsys):
@@ -187,7 +192,7 @@ def test_an_interrupt_ends_training_and_everything_is_written(
     monkeypatch.setattr(plots, "of_run", lambda *args: {"figure.png": Figure()})
     assert script.main(["--max_steps", "10000000", "--output_dir", str(tmp_path)]) == status
     out, error = capsys.readouterr()
-    epoch = int(re.fullmatch(r".*: interrupted at epoch (\d+)\n", error).group(1))
+    epoch = int(re.search(r": interrupted at epoch (\d+)\n$", error).group(1))
     assert {file.name for file in tmp_path.iterdir()} == {"history.csv", "model.npz", "figure.png"}
     history = np.genfromtxt(tmp_path / "history.csv", delimiter=",", names=True)
     assert history["step"][-1] == epoch
@@ -210,7 +215,8 @@ with script.watched(10, 1) as (show, came):
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=Path(SCRIPT).parent, capture_output=True, text=True
     )
-    assert (result.returncode, result.stdout, result.stderr) == (-signal.SIGINT, "", "")
+    told = "\nstopping after this epoch; once more loses all\n"
+    assert (result.returncode, result.stdout, result.stderr) == (-signal.SIGINT, "", told)
 
 
 def test_the_handlers_of_signals_are_put_back():

@@ -187,7 +187,7 @@ def test_a_dout_that_would_broadcast_is_an_error(kind, shape):
     ],
 )
 def test_targets_that_are_not_one_hot_are_an_error_with_the_remedy(targets):
-    with pytest.raises(ValueError, match=r"must be one-hot, of shape \(1, 2\), .* np\.eye\(C\)"):
+    with pytest.raises(ValueError, match=r"must be one-hot rows, got \(1, 2\) for .* np\.eye\(C\)"):
         CrossEntropy().forward([[0.5, 0.5]], targets)
 
 

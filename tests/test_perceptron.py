@@ -252,6 +252,7 @@ def test_a_wrong_value_is_one_line_that_names_the_flag(capsys, flag, value):
     assert end.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert f"error: argument {flag}: " in line
+    assert value.removesuffix("__.py") in line
 
 
 @pytest.mark.parametrize("args", [["--max_epoch", "3"], ["--rate", "1"], ["more"]])
@@ -260,6 +261,42 @@ def test_an_unknown_argument_is_an_error(capsys, args):
         script.main(args)
     assert end.value.code == 2
     assert f"unrecognized arguments: {args[0]}" in capsys.readouterr().err
+
+
+def test_show_opens_a_window_or_says_that_it_cannot(capsys, monkeypatch):
+    from matplotlib import pyplot as plt
+
+    with pytest.raises(SystemExit) as end:
+        script.main(["--no_output", "--show"])
+    assert end.value.code == 2
+    assert "argument --show: no display" in capsys.readouterr().err
+    plt.close("all")
+    shown = []
+    monkeypatch.setattr(plt, "get_backend", lambda: "tkagg")
+    monkeypatch.setattr(plt, "show", lambda: shown.extend(plt.get_fignums()))
+    script.main(["--no_output", "--show"])
+    assert len(shown) == 1
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_any_work(tmp_path, capsys, monkeypatch):
+    def fail(**options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(script.tempfile, "TemporaryFile", fail)
+    monkeypatch.setattr(script, "run_cases", None)
+    with pytest.raises(SystemExit) as end:
+        script.main(["--output_dir", str(tmp_path)])
+    assert end.value.code == 2
+    assert "argument --output_dir: [Errno 13] Permission denied" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_full_disk_is_one_line():
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, script.__file__, "--no_output"]
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: [Errno 28] No space left on device")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a shell with head")

@@ -34,13 +34,6 @@ class Recorder(MLP):
         super().backward(dout)
 
 
-def test_seed_42_full_batch_reproduces_the_report():
-    rng = np.random.RandomState(42)
-    history = train(MLP(2, [20], 2, rng), load_data(), rng=rng)
-    assert 0.860 <= history["train_accuracy"][-1] <= 0.870
-    assert 0.835 <= history["test_accuracy"][-1] <= 0.850
-
-
 def test_one_step_worked_by_hand():
     """Two rows through 2-2-2; the second meets the ReLU exactly at its kink.
 
@@ -241,11 +234,11 @@ def test_an_unknown_backend_is_an_error(moons):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"x_train": np.zeros((79, 2))}, r"one-hot, of shape \(79, 2\)"),
+        ({"x_train": np.zeros((79, 2))}, r"one-hot rows, got \(79, 2\)"),
         ({"x_train": np.zeros((80, 3))}, "not aligned"),
         ({"y_train": np.full((80, 2), 0.5)}, "one-hot"),
         ({"y_test": np.zeros((20, 2))}, "one-hot"),
-        ({"y_train": np.zeros(80)}, r"one-hot, of shape \(80, 2\)"),
+        ({"y_train": np.zeros(80)}, r"one-hot rows, got \(80, 2\)"),
     ],
 )
 def test_data_that_do_not_fit_are_an_error(moons, change, message):
@@ -256,7 +249,9 @@ def test_data_that_do_not_fit_are_an_error(moons, change, message):
 def test_data_that_are_not_finite_are_an_error(moons):
     x_train = moons.x_train.copy()
     x_train[3, 1] = np.nan
-    with pytest.raises(FloatingPointError, match="the loss is not finite at epoch 0"):
+    with pytest.raises(
+        FloatingPointError, match="the loss is not finite at epoch 0: check the data"
+    ):
         train(MLP(2, [3], 2), moons._replace(x_train=x_train))
 
 
@@ -355,7 +350,7 @@ def test_an_unknown_data_set_is_an_error():
 def test_accuracy_is_the_fraction_of_right_rows():
     predictions = [[0.9, 0.1], [0.4, 0.6], [0.7, 0.3]]
     assert accuracy(predictions, [[1, 0], [1, 0], [1, 0]]) == 2 / 3
-    with pytest.raises(ValueError, match=r"one-hot, of shape \(3, 2\)"):
+    with pytest.raises(ValueError, match=r"one-hot rows, got \(3, 2\)"):
         accuracy(predictions, [[1, 0]])
     with pytest.raises(ValueError, match="got NaN"):
         accuracy([[math.nan, 1]], [[1, 0]])
