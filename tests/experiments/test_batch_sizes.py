@@ -340,11 +340,13 @@ def test_committed_runs_come_out_the_same_here(name):
 
 
 @pytest.mark.slow
-def test_the_whole_study_comes_out_the_same_here(tmp_path):
+def test_a_fifth_of_the_study_comes_out_the_same_here(tmp_path):
     from experiments.batch_sizes import main
 
-    assert main(["--output_dir", str(tmp_path)]) == 0
-    assert_same(runs_of(tmp_path), runs_of(EPOCHS), 1e-6)
+    assert main(["--n_seeds", "20", "--output_dir", str(tmp_path)]) == 0
+    committed = runs_of(EPOCHS)
+    first = committed[committed.index.get_level_values("seed") < 20]
+    assert_same(runs_of(tmp_path), first, 1e-6)
 
 
 @pytest.mark.slow
