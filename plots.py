@@ -8,6 +8,7 @@ figures; the perceptron's Figure 1 is in perceptron.py.
 
 import matplotlib
 import numpy as np
+from matplotlib import style
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -22,7 +23,19 @@ MARKERS = {"train": "o", "test": "^"}
 REPORT_MARK = {"marker": "D", "color": "black", "markeredgecolor": "white", "linestyle": ""}
 SHADE = 0.6  # the depth of colour where a class is certain
 
+# Everything is drawn with matplotlib's own settings: those of the user, such as a dark background
+# or text by LaTeX, are put aside while a function with this decorator runs.
+plain_style = style.context("default")
 
+
+class PlainFigure(Figure):
+    """A Figure that is also drawn and saved in this style: its ticks are made no earlier."""
+
+    draw = plain_style(Figure.draw)
+    savefig = plain_style(Figure.savefig)
+
+
+@plain_style
 def data_set(data, title=None):
     """Figure 2: a train_mlp_numpy.Data; points in the plane, or some of the images of digits."""
     if data.x_train.shape[1] != 2:
@@ -33,6 +46,7 @@ def data_set(data, title=None):
     return figure
 
 
+@plain_style
 def curves(history, title=None, marks=None):
     """Figure 3: loss and accuracy on training and test data against the epoch, from `train`.
 
@@ -47,6 +61,7 @@ def curves(history, title=None, marks=None):
     return figure
 
 
+@plain_style
 def decision_boundary(predict, data, title=None, resolution=300):
     """Draw the regions that a classifier makes of the plane, and the points of a Data.
 
@@ -83,17 +98,19 @@ def of_run(data, history, predict, title):
     return figures
 
 
+@plain_style
 def new_figure(width, height, n_rows=1, n_columns=1, **options):
     """Return a Figure of width x height inches and its axes."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = PlainFigure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(n_rows, n_columns, **options)
 
 
+@plain_style
 def scatter(axes, points, classes, part, **options):
     """Draw points, of shape (N, 2), in the colours of their classes, of shape (N,)."""
-    style = {"linewidths": 0.6, "edgecolors": "white"}
+    look = {"linewidths": 0.6, "edgecolors": "white"}
     if part == "test":
-        style = {"linewidths": 0.9, "edgecolors": "black"}
+        look = {"linewidths": 0.9, "edgecolors": "black"}
     axes.scatter(
         points[:, 0],
         points[:, 1],
@@ -101,10 +118,11 @@ def scatter(axes, points, classes, part, **options):
         c=[CLASS_COLORS[k] for k in classes],
         marker=MARKERS[part],
         label=part,
-        **style | options,
+        **look | options,
     )
 
 
+@plain_style
 def fit_limits(axes, points):
     """Fit the limits of the axes to points, of shape (N, 2), with a margin of 5 %."""
     low, high = points.min(axis=0), points.max(axis=0)
@@ -113,6 +131,7 @@ def fit_limits(axes, points):
     axes.set_ylim(low[1] - margin[1], high[1] + margin[1])
 
 
+@plain_style
 def legend_handles(class_names):
     """Return legend entries: a colour for each class, a marker each for training and test."""
     colors = [
@@ -126,11 +145,13 @@ def legend_handles(class_names):
     return colors + markers
 
 
+@plain_style
 def legend_below(figure, handles):
     """Add a legend of one line below everything else."""
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
 
 
+@plain_style
 def scatter_data(axes, data, **options):
     """Draw both parts of a two-dimensional Data; return the entries of a legend."""
     scatter(axes, data.x_train, data.y_train.argmax(axis=1), "train", **options)
@@ -140,6 +161,7 @@ def scatter_data(axes, data, **options):
     return legend_handles([f"class {k}" for k in range(data.y_train.shape[1])])
 
 
+@plain_style
 def _digits(data, title, n_columns=10):
     """Draw two rows of training images and two of test images, with their labels."""
     figure, panels = new_figure(9, 4.4, 4, n_columns)
@@ -154,15 +176,16 @@ def _digits(data, title, n_columns=10):
     return figure
 
 
+@plain_style
 def draw_curves(panels, history, marks=()):
     """Draw the losses on the first of two axes and the accuracies on the second."""
     scales = {"loss": 1, "accuracy": 100}
     for axes, (metric, scale) in zip(panels, scales.items(), strict=True):
-        for part, style in (("train", "-"), ("test", "--")):
+        for part, dashes in (("train", "-"), ("test", "--")):
             values = scale * np.asarray(history[f"{part}_{metric}"])
             marker = "o" if len(values) == 1 else None  # a line of one point cannot be seen
             color = LINE_COLORS[part]
-            axes.plot(history["step"], values, style, marker=marker, color=color, label=part)
+            axes.plot(history["step"], values, dashes, marker=marker, color=color, label=part)
         for part in LINE_COLORS:
             if f"{part}_{metric}" in marks:
                 axes.plot(
@@ -179,6 +202,7 @@ def draw_curves(panels, history, marks=()):
     panels[1].set_ylabel("accuracy (%)")
 
 
+@plain_style
 def probability_bar(figure, axes):
     """Add the colour bar of two classes beside the axes."""
     shades = [1 - SHADE * (1 - np.array(to_rgb(color))) for color in CLASS_COLORS[:2]]
@@ -193,6 +217,7 @@ def grid(axes, resolution):
     return np.meshgrid(*(np.linspace(*ends, resolution) for ends in limits))
 
 
+@plain_style
 def draw_shades(axes, depth, colors):
     """Fill the axes, below everything else, with colours on white; return the artist.
 
@@ -206,6 +231,7 @@ def draw_shades(axes, depth, colors):
     return axes.imshow(image, extent=extent, origin="lower", aspect="auto", zorder=0)
 
 
+@plain_style
 def draw_regions(axes, predict, resolution):
     """Shade the axes by the most probable class, with lines between; return the artists."""
     x, y = grid(axes, resolution)

@@ -160,6 +160,7 @@ def trained_on(runs, data, **options):
     return pd.DataFrame.from_dict(rows, orient="index", columns=names)
 
 
+@plots.plain_style
 def unit_maps(model, data, title=None, resolution=60):
     """Draw a small map of the plane for each hidden unit: where it fires, and how much.
 
@@ -192,6 +193,7 @@ def unit_maps(model, data, title=None, resolution=60):
     return figure
 
 
+@plots.plain_style
 def fold_figure(runs, title=None):
     """Draw the fold sums of each run of `runs_by_outcome` as a mark, the stuck as crosses."""
     figure, axes = plots.new_figure(6.2, 4.6)

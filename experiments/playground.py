@@ -5,7 +5,6 @@ import io
 import math
 
 import ipywidgets
-from matplotlib.figure import Figure
 
 import plots
 from experiments.runs import fastest_backend, train_from_seed
@@ -114,13 +113,14 @@ def train_and_draw(batch_size, learning_rate, hidden_units, epochs, noise, data_
     return status, run_figure(model.forward, history, data, title)
 
 
+@plots.plain_style
 def run_figure(predict, history, data, title=None, resolution=120):
     """Draw what a run came to in one row: its decision boundary, its losses, its accuracies.
 
     The arguments are those of plots.decision_boundary and plots.curves.
     """
     # Where everything goes is known: having it found out would take a third of the time to draw.
-    figure = Figure(figsize=(12.5, 3.9))
+    figure = plots.PlainFigure(figsize=(12.5, 3.9))
     figure.subplots_adjust(left=0.055, right=0.99, bottom=0.24, top=0.84, wspace=0.29)
     panels = figure.subplots(1, 3)
     plots.legend_below(figure, plots.scatter_data(panels[0], data, linewidths=0.5))
