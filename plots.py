@@ -195,11 +195,21 @@ def draw_curves(panels, history, marks=()):
                     label=f"the report's {part}",
                 )
         axes.set(xlabel="epoch", title=metric.capitalize())
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+        epoch_ticks(axes, history["step"][-1])
         axes.grid(alpha=0.3)
         axes.legend()
     panels[0].set_ylabel("cross-entropy (nats)")
     panels[1].set_ylabel("accuracy (%)")
+
+
+@plain_style
+def epoch_ticks(axes, last):
+    """Let the x-axis of epochs (or updates) begin at 0 and end at `last`, with a tick at either."""
+    n_steps = min(5, 24 // len(str(last)))  # as many labels as have room
+    steps = MaxNLocator(n_steps, integer=True).tick_values(0, max(last, 1))
+    ticks = [*steps[steps < last - 0.6 * steps[1]], last]
+    axes.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
+    axes.set_xlim(0, max(last, 1))
 
 
 @plain_style
