@@ -12,7 +12,6 @@ from matplotlib import style
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from mlp_numpy import open_whole
 
@@ -194,8 +193,8 @@ def draw_curves(panels, history, marks=()):
                     **REPORT_MARK | {"color": LINE_COLORS[part]},
                     label=f"the report's {part}",
                 )
-        axes.set(xlabel="epoch", title=metric.capitalize())
-        epoch_ticks(axes, history["step"][-1])
+        axes.set_title(metric.capitalize())
+        epoch_axis(axes, history["step"][-1])
         axes.grid(alpha=0.3)
         axes.legend()
     panels[0].set_ylabel("cross-entropy (nats)")
@@ -203,13 +202,19 @@ def draw_curves(panels, history, marks=()):
 
 
 @plain_style
-def epoch_ticks(axes, last):
-    """Let the x-axis of epochs (or updates) begin at 0 and end at `last`, with a tick at either."""
-    n_steps = min(5, 24 // len(str(last)))  # as many labels as have room
-    steps = MaxNLocator(n_steps, integer=True).tick_values(0, max(last, 1))
-    ticks = [*steps[steps < last - 0.6 * steps[1]], last]
-    axes.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
-    axes.set_xlim(0, max(last, 1))
+def epoch_axis(axes, last, unit="epoch"):
+    """Let the x-axis run from 0 to `last` on a square-root scale, which leaves room for the start.
+
+    There are ticks at both ends and, where their labels have room, at 1, 2, 5, 10 and so on.
+    """
+    last = max(int(last), 1)
+    axes.set(xlim=(0, last), xlabel=f"{unit} (square-root scale)")
+    axes.set_xscale("function", functions=(np.sqrt, np.square))
+    apart, ticks = 0.03 * (1 + len(str(last))), [last]  # in widths of the axes
+    for tick in (m * 10**k for k in reversed(range(len(str(last)))) for m in (5, 2, 1)):
+        if apart < np.sqrt(tick / last) < np.sqrt(ticks[0] / last) - apart:
+            ticks.insert(0, tick)
+    axes.set_xticks([0, *ticks], [0, *ticks])
 
 
 @plain_style
