@@ -9,16 +9,19 @@ figures; the perceptron's Figure 1 is in perceptron.py.
 import matplotlib
 import numpy as np
 from matplotlib import style
-from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.colors import LinearSegmentedColormap, to_rgb, to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mlp_numpy import open_whole
 
-CLASS_COLORS = ("#0072B2", "#D55E00", "#009E73")
+CLASS_COLORS = ("#0072B2", "#D55E00", "#009E73", "#F0E442")
 BAD, GOOD = "#882255", "#44AA99"  # for gradients and runs
 LINE_COLORS = {"train": "black", "test": "0.55"}
-MARKERS = {"train": "o", "test": "^"}
+POINTS = {
+    "train": {"marker": "o", "s": 22, "edgecolors": "white", "linewidths": 0.6},
+    "test": {"marker": "^", "s": 30, "edgecolors": "black", "linewidths": 0.9},
+}
 REPORT_MARK = {"marker": "D", "color": "black", "markeredgecolor": "white", "linestyle": ""}
 SHADE = 0.6  # the depth of colour where a class is certain
 
@@ -36,8 +39,11 @@ class PlainFigure(Figure):
 
 @plain_style
 def data_set(data, title=None):
-    """Figure 2: a train_mlp_numpy.Data; points in the plane, or some of the images of digits."""
-    if data.x_train.shape[1] != 2:
+    """Figure 2: a train_mlp_numpy.Data; points in the plane, or some of the images of digits.
+
+    Other data, or more than four classes in the plane, are a ValueError.
+    """
+    if np.shape(data.x_train)[1:] == (64,):
         return _digits(data, title)
     figure, axes = new_figure(6.2, 5)
     legend_below(figure, scatter_data(axes, data))
@@ -69,27 +75,30 @@ def decision_boundary(predict, data, title=None, resolution=300):
 
     Args:
         predict: a function from points, of shape (N, 2), to probabilities, of shape (N, C).
-        data: a train_mlp_numpy.Data of two features.
+        data: a train_mlp_numpy.Data of two features and at most four classes, else a ValueError.
         title: what to write above.
         resolution: the points along each side of the grid on which `predict` is evaluated.
     """
     figure, axes = new_figure(7, 5.2)
-    legend_below(figure, scatter_data(axes, data))
+    handles, note = scatter_data(axes, data), None
     draw_regions(axes, predict, resolution)
-    n_classes = data.y_train.shape[1]
-    if n_classes == 2:
+    if np.shape(data.y_train)[1] == 2:
         probability_bar(figure, axes)
     else:
-        axes.set_xlabel("$x_1$\nthe deeper the colour, the more probable its class")
+        note = "the deeper the colour of a place, the more probable its class"
+    legend_below(figure, handles, note)
     axes.set_title(title)
     return figure
 
 
 def of_run(data, history, predict, title):
-    """Return the figures of a training run, by the names of their files."""
+    """Return the figures of a training run, by the names of their files.
+
+    The title tells the data set and, after a comma, how the network was trained.
+    """
     rows = f"{len(data.x_train)} training rows, {len(data.x_test)} test rows"
     figures = {
-        "figure2_data.png": data_set(data, rows),
+        "figure2_data.png": data_set(data, f"{title.split(',')[0]}: {rows}"),
         "figure3_curves.png": curves(history, title),
     }
     if data.x_train.shape[1] == 2:
@@ -105,59 +114,66 @@ def new_figure(width, height, n_rows=1, n_columns=1, **options):
 
 
 @plain_style
-def scatter(axes, points, classes, part, **options):
-    """Draw points, of shape (N, 2), in the colours of their classes, of shape (N,)."""
-    look = {"linewidths": 0.6, "edgecolors": "white"}
-    if part == "test":
-        look = {"linewidths": 0.9, "edgecolors": "black"}
-    axes.scatter(
-        points[:, 0],
-        points[:, 1],
-        s=(22 if part == "train" else 30) * min(1, 1500 / len(points)),
-        c=[CLASS_COLORS[k] for k in classes],
-        marker=MARKERS[part],
-        label=part,
-        **look | options,
-    )
+def scatter(axes, points, classes, part):
+    """Draw points, of shape (N, 2), in the colours of their classes, of shape (N,).
+
+    The more there are, the smaller they are, and the thinner their outlines. Points of another
+    shape, or more classes than there are colours, are a ValueError.
+    """
+    points, classes = np.asarray(points), np.asarray(classes)
+    if points.shape[1:] != (2,) or classes.max() >= len(CLASS_COLORS):
+        raise ValueError(
+            f"can draw points of shape (N, 2) in at most {len(CLASS_COLORS)} classes, "
+            f"got shape {points.shape} and {classes.max() + 1} classes"
+        )
+    look, at_most = POINTS[part], {"train": 1500, "test": 375}[part]  # from there on they shrink
+    shrink = at_most / max(at_most, len(points))
+    look = look | {"s": look["s"] * shrink, "linewidths": round(look["linewidths"] * shrink, 1)}
+    axes.scatter(*points.T, c=to_rgba_array(CLASS_COLORS)[classes], label=part, **look)
 
 
 @plain_style
 def fit_limits(axes, points):
-    """Fit the limits of the axes to points, of shape (N, 2), with a margin of 5 %."""
-    low, high = points.min(axis=0), points.max(axis=0)
-    margin = 0.05 * np.where(high > low, high - low, 1)
-    axes.set_xlim(low[0] - margin[0], high[0] + margin[0])
-    axes.set_ylim(low[1] - margin[1], high[1] + margin[1])
+    """Fit the limits of the axes to points, of shape (N, 2), on a box of 4 to 3, at equal scales.
+
+    Around the points is a margin of 5 %, or more in one of the directions.
+    """
+    low, high, shape = np.min(points, axis=0), np.max(points, axis=0), np.array([4, 3])
+    reach = 0.55 * (np.max((high - low) / shape) or 1) * shape
+    (left, bottom), (right, top) = (low + high) / 2 - reach, (low + high) / 2 + reach
+    axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
 
 
 @plain_style
-def legend_handles(class_names):
-    """Return legend entries: a colour for each class, a marker each for training and test."""
-    colors = [
+def legend_handles(class_names, parts=tuple(POINTS)):
+    """Return legend entries: a colour for each class, a marker for each part of the data."""
+    handles = [
         Line2D([], [], marker="s", linestyle="", color=color, label=name)
         for name, color in zip(class_names, CLASS_COLORS, strict=False)
     ]
-    markers = [
-        Line2D([], [], marker=marker, linestyle="", color="0.4", label=part)
-        for part, marker in MARKERS.items()
-    ]
-    return colors + markers
+    for part in parts:
+        marker, size, edge, width = POINTS[part].values()
+        look = {"marker": marker, "markeredgecolor": edge, "markeredgewidth": width}
+        look |= {"markersize": size**0.5, "linestyle": "", "color": "0.5"}  # a size is an area
+        handles.append(Line2D([], [], label=part, **look))
+    return handles
 
 
 @plain_style
-def legend_below(figure, handles):
+def legend_below(figure, handles, title=None):
     """Add a legend of one line below everything else."""
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    look = {"handlelength": 1, "handletextpad": 0.4, "columnspacing": 1.2, "ncols": len(handles)}
+    figure.legend(handles=handles, title=title, loc="outside lower center", **look)
 
 
 @plain_style
-def scatter_data(axes, data, **options):
+def scatter_data(axes, data):
     """Draw both parts of a two-dimensional Data; return the entries of a legend."""
-    scatter(axes, data.x_train, data.y_train.argmax(axis=1), "train", **options)
-    scatter(axes, data.x_test, data.y_test.argmax(axis=1), "test", **options)
+    scatter(axes, data.x_train, np.argmax(data.y_train, axis=1), "train")
+    scatter(axes, data.x_test, np.argmax(data.y_test, axis=1), "test")
     fit_limits(axes, np.concatenate([data.x_train, data.x_test]))
     axes.set(xlabel="$x_1$", ylabel="$x_2$")
-    return legend_handles([f"class {k}" for k in range(data.y_train.shape[1])])
+    return legend_handles([f"class {k}" for k in range(np.shape(data.y_train)[1])])
 
 
 @plain_style
@@ -178,23 +194,24 @@ def _digits(data, title, n_columns=10):
 @plain_style
 def draw_curves(panels, history, marks=()):
     """Draw the losses on the first of two axes and the accuracies on the second."""
+    epochs = history["epoch" if "epoch" in history else "step"]  # as it was called before
     scales = {"loss": 1, "accuracy": 100}
     for axes, (metric, scale) in zip(panels, scales.items(), strict=True):
         for part, dashes in (("train", "-"), ("test", "--")):
             values = scale * np.asarray(history[f"{part}_{metric}"])
             marker = "o" if len(values) == 1 else None  # a line of one point cannot be seen
             color = LINE_COLORS[part]
-            axes.plot(history["step"], values, dashes, marker=marker, color=color, label=part)
+            axes.plot(epochs, values, dashes, marker=marker, color=color, label=part)
         for part in LINE_COLORS:
             if f"{part}_{metric}" in marks:
                 axes.plot(
-                    history["step"][-1],
+                    epochs[-1],
                     scale * marks[f"{part}_{metric}"],
                     **REPORT_MARK | {"color": LINE_COLORS[part]},
                     label=f"the report's {part}",
                 )
         axes.set_title(metric.capitalize())
-        epoch_axis(axes, history["step"][-1])
+        epoch_axis(axes, epochs[-1])
         axes.grid(alpha=0.3)
         axes.legend()
     panels[0].set_ylabel("cross-entropy (nats)")
@@ -208,7 +225,7 @@ def epoch_axis(axes, last, unit="epoch"):
     There are ticks at both ends and, where their labels have room, at 1, 2, 5, 10 and so on.
     """
     last = max(int(last), 1)
-    axes.set(xlim=(0, last), xlabel=f"{unit} (square-root scale)")
+    axes.set(xlim=(0, 1.04 * last), xlabel=f"{unit} (square-root scale)")
     axes.set_xscale("function", functions=(np.sqrt, np.square))
     apart, ticks = 0.03 * (1 + len(str(last))), [last]  # in widths of the axes
     for tick in (m * 10**k for k in reversed(range(len(str(last)))) for m in (5, 2, 1)):
@@ -223,7 +240,8 @@ def probability_bar(figure, axes):
     shades = [1 - SHADE * (1 - np.array(to_rgb(color))) for color in CLASS_COLORS[:2]]
     cmap = LinearSegmentedColormap.from_list("classes", [shades[0], "white", shades[1]])
     scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 1), cmap)
-    figure.colorbar(scale, ax=axes, label="predicted probability of class 1")
+    beside = axes.inset_axes([1.04, 0, 0.04, 1])  # as high as the axes
+    figure.colorbar(scale, cax=beside, label="predicted probability of class 1")
 
 
 def grid(axes, resolution):
@@ -243,7 +261,7 @@ def draw_shades(axes, depth, colors):
     """
     image = 1 - depth[..., None] * (1 - np.asarray(colors))
     extent = (*axes.get_xlim(), *axes.get_ylim())
-    return axes.imshow(image, extent=extent, origin="lower", aspect="auto", zorder=0)
+    return axes.imshow(image, extent=extent, origin="lower", zorder=0)
 
 
 @plain_style
@@ -255,7 +273,7 @@ def draw_regions(axes, predict, resolution):
     n_classes = probabilities.shape[-1]
     # 0 where all classes are equally probable, 1 where one is certain.
     certainty = (probabilities.max(axis=-1) * n_classes - 1) / (n_classes - 1)
-    colors = np.array([to_rgb(color) for color in CLASS_COLORS])[probabilities.argmax(axis=-1)]
+    colors = to_rgba_array(CLASS_COLORS)[probabilities.argmax(axis=-1), :3]
     artists = [draw_shades(axes, SHADE * certainty, colors)]
     for k in range(n_classes if n_classes > 2 else 1):
         others = np.delete(probabilities, k, axis=-1).max(axis=-1)
@@ -274,18 +292,25 @@ def finish(figures, args):
         for name, figure in figures.items():
             with open_whole(args.output_dir / name) as file:
                 figure.savefig(file, format="png", dpi=150)
+        for name in figures:  # only now, because where a terminal was closed nothing can be printed
             print(f"wrote {args.output_dir / name}")
     if args.show:
         import matplotlib.pyplot as plt
 
         for name, figure in figures.items():
             plt.figure(name, FigureClass=lambda figure=figure, **options: figure)  # adopts it
-        plt.show()
+        plt.show(block=True)
+        for name in figures:
+            plt.close(name)
 
 
 def check_display(parser):
     """Exit with an error of the parser where matplotlib cannot open windows."""
     import matplotlib.pyplot as plt
 
-    if plt.get_backend().lower() == "agg":
+    if plt.get_backend().lower() in ("agg", "cairo", "pdf", "pgf", "ps", "svg", "template"):
         parser.error("argument --show: no display or no window toolkit here; leave it out")
+
+
+if __name__ == "__main__":
+    raise SystemExit("plots.py is no script; run perceptron.py or train_mlp_numpy.py for figures")

@@ -14,6 +14,7 @@ from functools import partial
 
 import numpy as np
 
+import plots
 from gradient_check import LIMIT, check_network, error_text
 from mlp_numpy import MLP
 from modules import Linear, ReLU
@@ -26,7 +27,7 @@ def bug_in(kind):
     """Return a decorator: the function below it becomes the `backward` of a `kind` in BUGS."""
 
     def register(backward):
-        name = backward.__doc__.rstrip(".")
+        name = (backward.__doc__ or backward.__name__).rstrip(".")  # -OO removes what is documented
         BUGS[name] = type(kind.__name__, (kind,), {"backward": backward})
         return backward
 
@@ -108,13 +109,14 @@ def gradient_error(bug):
     """Return the largest relative error of any gradient in a network with this bug, or None."""
     network = partial(network_with, bug)
     rng = np.random.default_rng(0)
-    return max(check.error for check in check_network(3, [7], 4, rng, network=network))
+    checks = check_network(3, [7], 4, rng, network=network)
+    return np.max([check.error for check in checks])  # NaN if any is
 
 
 def accuracies_with(bug, data, seeds, *, learning_rate=0.1, max_steps=150):
     """Return the final test accuracies, an array, of networks with this bug, or None, by seed.
 
-    They come as far as with 1500 epochs at a learning rate of 0.01, in a tenth of the steps. A
+    They come as far as with 1500 epochs at a learning rate of 0.01, in a tenth of the updates. A
     network that diverged has NaN.
     """
     options = {"batch_size": 16, "learning_rate": learning_rate, "max_steps": max_steps}
@@ -145,6 +147,8 @@ def verdict_lines(judged):
     for name, accuracies, error in judged:
         low, median, high = np.quantile(100 * accuracies, (0, 0.5, 1))
         spread = f"{median:.1f} [{low:.1f}, {high:.1f}]"
+        if n_diverged := np.isnan(accuracies).sum():
+            spread = f"{n_diverged} of {len(accuracies)} diverged"
         yield f"{name:<40}{spread:>19}{error_text(error):>16}"
     yield (
         f"accuracy: median [least, most] of {len(accuracies)} runs; the error of a right gradient "
@@ -152,10 +156,9 @@ def verdict_lines(judged):
     )
 
 
+@plots.plain_style
 def verdict_figure(judged, title=None):
     """Draw the accuracies beside the gradient errors, a line for each of the `verdicts`, a list."""
-    import plots
-
     n_rows = len(judged)
     figure, (left, right) = plots.new_figure(10, 0.38 * n_rows + 1.5, 1, 2, sharey=True)
     for i, (_, accuracies, error) in enumerate(judged):
@@ -165,7 +168,7 @@ def verdict_figure(judged, title=None):
         right.plot(error, i, marker, color=color)
     left.set_yticks(range(n_rows), [name for name, *_ in judged])
     left.invert_yaxis()
-    left.set(xlabel="test accuracy (%) of each run", title="What the accuracy says")
+    left.set(xlabel="test accuracy (%), darker where runs agree", title="What the accuracy says")
     right.axvline(LIMIT, color="black", linestyle="--")
     right.set(xscale="log", xlabel="relative error", title="What the gradient check says")
     right.text(LIMIT, 0.02, " limit", transform=right.get_xaxis_transform())

@@ -65,6 +65,12 @@ def unit_inputs(model, x):
     return model.layers[0].forward(x)
 
 
+def output_weights(model):
+    """Return v, of shape (n_units,): how much the log-odds rise with each unit's output."""
+    weight = model.layers[2].params["weight"]
+    return weight[:, 1] - weight[:, 0]
+
+
 def describe(model, x):
     """Return a Unit for each hidden unit, on the rows of x, by size of the fold, largest first.
 
@@ -76,8 +82,7 @@ def describe(model, x):
     is above TWIN_ABOVE. Together they do no more than one of them could.
     """
     outputs = np.maximum(unit_inputs(model, x), 0)
-    weight = model.layers[2].params["weight"]
-    v = weight[:, 1] - weight[:, 0]
+    v = output_weights(model)
     terms = v * outputs
     planes = np.column_stack([x, np.ones(len(x))])
     rest = terms - planes @ np.linalg.lstsq(planes, terms)[0]
@@ -162,25 +167,27 @@ def trained_on(runs, data, **options):
 
 @plots.plain_style
 def unit_maps(model, data, title=None, resolution=60):
-    """Draw a small map of the plane for each hidden unit: where it fires, and how much.
+    """Draw a small map of the plane for each hidden unit: where it fires, and what it contributes.
 
-    A unit that raises the log-odds of class 1 has the colour of class 1, the others that of class
-    0; the deeper, the larger its output, up to its own largest. The black line is its fold,
-    the number above how much that bends the log-odds. The points are the training points.
+    A unit that raises the log-odds has the colour of class 1, one that lowers them that of class 0;
+    the deeper, the larger |v_j| max(0, z_j), on one scale for all maps, up to the largest of any
+    unit. The black line is its fold, the number above how much that bends the log-odds. The points
+    are the training points.
     """
     units = describe(model, data.x_train)
-    n_columns = min(5, len(units))
-    n_rows = -(-len(units) // n_columns)
-    size = 1.9 * n_columns, 1.6 * n_rows + 0.4
-    figure, panels = plots.new_figure(*size, n_rows, n_columns, squeeze=False)
+    n_rows = -(-len(units) // 5)
+    figure, panels = plots.new_figure(9.5, 1.6 * n_rows + 0.7, n_rows, 5)
     panels = panels.ravel()
     plots.fit_limits(panels[0], data.x_train)
     x, y = plots.grid(panels[0], resolution)
     inputs = unit_inputs(model, np.column_stack([x.ravel(), y.ravel()]))
+    terms = np.abs(output_weights(model)) * np.maximum(inputs, 0)
+    largest = terms.max()
     for axes, unit in zip(panels, units, strict=False):
-        axes.set(xlim=panels[0].get_xlim(), ylim=panels[0].get_ylim(), xticks=[], yticks=[])
-        z = inputs[:, unit.index].reshape(x.shape)
-        depth = 0.85 * np.maximum(z, 0) / max(z.max(), 1e-300)
+        plots.fit_limits(axes, data.x_train)
+        axes.set(xticks=[], yticks=[])
+        z, term = (values[:, unit.index].reshape(x.shape) for values in (inputs, terms))
+        depth = 0.85 * term / max(largest, 1e-300)
         plots.draw_shades(axes, depth, to_rgb(plots.CLASS_COLORS[unit.favours]))
         if z.min() < 0 < z.max():
             axes.contour(x, y, z, levels=[0], colors="black", linewidths=1)
@@ -190,6 +197,8 @@ def unit_maps(model, data, title=None, resolution=60):
     for axes in panels[len(units) :]:
         axes.set_axis_off()
     figure.suptitle(title)
+    ends = f"raises the log-odds by {largest:.3g}, the deepest blue lowers them by as much"
+    figure.supxlabel(f"the deepest orange {ends}", fontsize="medium")
     return figure
 
 
@@ -211,3 +220,7 @@ def fold_figure(runs, title=None):
     axes.grid(alpha=0.3)
     axes.legend(loc="center left")
     return figure
+
+
+if __name__ == "__main__":
+    raise SystemExit("hidden_units.py is no script; mlp_visualization.ipynb shows what it draws")

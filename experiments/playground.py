@@ -121,9 +121,9 @@ def run_figure(predict, history, data, title=None, resolution=120):
     """
     # Where everything goes is known: having it found out would take a third of the time to draw.
     figure = plots.PlainFigure(figsize=(12.5, 3.9))
-    figure.subplots_adjust(left=0.055, right=0.99, bottom=0.24, top=0.84, wspace=0.29)
+    figure.subplots_adjust(left=0.055, right=0.98, bottom=0.24, top=0.84, wspace=0.29)
     panels = figure.subplots(1, 3)
-    plots.legend_below(figure, plots.scatter_data(panels[0], data, linewidths=0.5))
+    plots.legend_below(figure, plots.scatter_data(panels[0], data))
     plots.draw_regions(panels[0], predict, resolution)
     panels[0].set_title("Decision boundary")
     plots.draw_curves(panels[1:], history)
