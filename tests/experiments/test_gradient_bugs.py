@@ -4,9 +4,15 @@ That the gradient check finds every one is tested in test_gradients.py, and in t
 they are what their names say.
 """
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
+from test_plots import pixels, same_in_any_style
 
+import plots
 from experiments import gradient_bugs
 from experiments.gradient_bugs import BUGS, accuracies_with, network_with
 from gradient_check import LIMIT
@@ -51,12 +57,63 @@ def test_the_table_has_a_line_for_the_right_network_and_for_each_bug(judged):
     lines = list(gradient_bugs.verdict_lines(judged))
     assert [line[:40].strip() for line in lines[1:-1]] == ["No bug", *BUGS]
     assert [line.endswith("below 1e-07") for line in lines[1:-1]] == [True] + 9 * [False]
+    assert lines[-1].endswith("of 2 runs; the error of a right gradient is below 1e-07")
     row = list(gradient_bugs.verdict_lines([("a bug", np.array([0.5, 0.7, 0.8]), 1e-7)]))[1]
     assert row.split() == ["a", "bug", "70.0", "[50.0,", "80.0]", "1.0e-07"]
 
 
+def test_a_network_that_diverged_is_counted_not_averaged():
+    judged = [("a bug", np.array([0.5, np.nan, np.nan]), 0.5)]
+    row = list(gradient_bugs.verdict_lines(judged))[1]
+    assert row.split() == ["a", "bug", "2", "of", "3", "diverged", "5.0e-01"]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_gradient_that_is_no_number_is_never_called_right(monkeypatch, value):
+    def backward(self, dout):
+        MLP.backward(self, dout)
+        self.layers[0].grads["bias"] = np.full(7, value)  # the others are right
+
+    monkeypatch.setitem(BUGS, "a bug", type("MLP", (MLP,), {"backward": backward}))
+    error = gradient_bugs.gradient_error("a bug")
+    assert not error < LIMIT
+    (_, row, _) = gradient_bugs.verdict_lines([("a bug", np.array([0.5]), error)])
+    assert "below" not in row
+
+
+def test_the_command_prints_the_verdicts_on_the_report_s_data(monkeypatch, capsys):
+    def verdicts(data):
+        assert np.array_equal(data.x_train, load_data().x_train)
+        return iter([("a bug", np.array([0.5]), 0.5)])
+
+    monkeypatch.setattr(gradient_bugs, "verdicts", verdicts)
+    assert gradient_bugs.main([]) == 0
+    assert capsys.readouterr().out.splitlines() == list(
+        gradient_bugs.verdict_lines([("a bug", np.array([0.5]), 0.5)])
+    )
+
+
+def test_the_bugs_have_names_even_where_python_drops_docstrings():
+    code = "from experiments.gradient_bugs import BUGS; print(len(BUGS))"
+    command, folder = [sys.executable, "-OO", "-c", code], Path(plots.__file__).parent
+    assert subprocess.check_output(command, cwd=folder, text=True) == "9\n"
+
+
+def test_the_figure_does_not_depend_on_the_settings_of_the_user(judged):
+    assert same_in_any_style(lambda: pixels(gradient_bugs.verdict_figure(judged, "the title")))
+
+
 def test_the_figure_has_every_accuracy_and_marks_the_wrong_gradients(judged):
-    left, right = gradient_bugs.verdict_figure(judged).axes
+    figure = gradient_bugs.verdict_figure(judged, "the title")
+    left, right = figure.axes
+    assert figure.get_suptitle() == "the title"
+    assert [axes.get_title() for axes in figure.axes] == [
+        "What the accuracy says",
+        "What the gradient check says",
+    ]
+    assert left.get_xlabel() == "test accuracy (%), darker where runs agree"
+    assert right.get_xlabel() == "relative error"
+    assert left.get_ylim()[0] > left.get_ylim()[1]  # the first line is on top
     assert [label.get_text() for label in left.get_yticklabels()] == ["No bug", *BUGS]
     for i, (dots, (_, accuracies, _)) in enumerate(zip(left.lines, judged, strict=True)):
         assert dots.get_xdata() == pytest.approx(100 * accuracies)
@@ -66,6 +123,7 @@ def test_the_figure_has_every_accuracy_and_marks_the_wrong_gradients(judged):
         [[error, i]] for i, (_, _, error) in enumerate(judged)
     ]
     assert [mark.get_marker() for mark in errors] == ["o"] + 9 * ["X"]
+    assert [mark.get_color() for mark in errors] == [plots.GOOD] + 9 * [plots.BAD]
     assert (right.get_xscale(), set(limit.get_xdata())) == ("log", {LIMIT})
 
 

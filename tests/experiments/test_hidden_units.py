@@ -1,9 +1,11 @@
 """What hidden units do: the claims of experiments/hidden_units.py, on networks made by hand."""
 
-import io
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
+from test_plots import BLUE, ORANGE, pixels, same_in_any_style
 
 from mlp_numpy import MLP
 from train_mlp_numpy import load_data
@@ -71,17 +73,82 @@ def test_a_fold_is_what_no_plane_can_do(hidden_units, x):
     assert [unit.fold for unit in units] == pytest.approx([-3 * fold, 2 * fold, fold, 0, 0])
 
 
-def test_the_table_has_the_means_of_each_group(hidden_units, x):
-    def run_of(*units):
-        model = network(*units)
-        return hidden_units.Run(0, model, {}, hidden_units.describe(model, x))
+@pytest.fixture
+def run_of(hidden_units):
+    """Return a function that makes a Run of one network, whose units have these folds."""
 
-    one = run_of([[1, 0], [2, 0], [1, 0], [1, 0]], [0, 0, 0, -9], [1, 1, -5, 1])
-    other = run_of([[1, 0], [0, 1]], [0, 0], [1, 1])
-    table = hidden_units.mean_counts({"name": [one, other], "other": [other]})
-    down, up = np.mean([hidden_units.fold_sums(run.units) for run in (one, other)], axis=0)
-    assert table.loc["2 name"].tolist() == pytest.approx([0.5, 1, down, up], abs=0.005)
-    assert table.loc["1 other"].tolist()[:3] == [0, 0, 0]
+    def make(*folds, dead=0, copies=0):
+        units = [hidden_units.Unit(0, 0.5, int(fold > 0), fold, None) for fold in folds]
+        units += dead * [hidden_units.Unit(0, 0, 0, 0.0, None)]
+        units += copies * [hidden_units.Unit(0, 0.5, 0, 0.0, twin=0)]
+        return hidden_units.Run(7, "the network", {}, units)
+
+    return make
+
+
+def test_folds_are_summed_by_direction_downward_ones_first(hidden_units, run_of):
+    assert hidden_units.fold_sums(run_of(-5, 4, -1, 0, 2.5).units) == (6, 6.5)
+
+
+def test_the_table_has_the_means_of_each_group(hidden_units, run_of):
+    one, other = run_of(-2, -1, 6, dead=1, copies=3), run_of(-4, 9)
+    table = hidden_units.mean_counts({"stuck": [one, other], "others": [other]})
+    assert table.to_dict("index") == {
+        "2 stuck": {"dead": 0.5, "copies": 1.5, "folds down": 3.5, "folds up": 7.5},
+        "1 others": {"dead": 0, "copies": 0, "folds down": 4, "folds up": 9},
+    }
+
+
+def test_runs_are_told_apart_by_their_final_loss(hidden_units, x, monkeypatch):
+    losses, data = {5: [0.9, 0.19], 6: [0.1, 0.21], 7: [0.9, 0.2]}, type("Data", (), {"x_train": x})
+    model = network([[1, 0]], [0], [1])
+
+    def train(given, seed, **options):
+        assert (given, options) == (data, {"batch_size": 16})
+        return model, {"train_loss": losses[seed]}
+
+    monkeypatch.setattr(hidden_units, "train_from_seed", train)
+    groups = hidden_units.runs_by_outcome(data, [5, 6, 7], batch_size=16)
+    assert {name: [run.seed for run in group] for name, group in groups.items()} == {
+        "not stuck": [5, 7],
+        "stuck": [6],
+    }
+    assert groups["stuck"][0][1:] == (
+        model,
+        {"train_loss": losses[6]},
+        hidden_units.describe(model, x),
+    )
+
+
+def test_the_table_of_planted_folds_tells_who_comes_free(hidden_units, data, monkeypatch):
+    models = [MLP(2, [3], 2, rng=seed) for seed in (0, 1, 2)]
+    runs = [hidden_units.Run(k, model, {}, []) for k, model in enumerate(models)]
+    kept = [model.forward(data.x_test) for model in models]
+    final = {0: [0.25, 0.3, 0.1], -1: [0.5, 0.6, 0.7], 1: [0.01, 0.02, 0.03]}
+
+    def train(model, given, *, rng, batch_size):  # ends with a loss by how the network was changed
+        assert (given is data, batch_size) == (True, 16)
+        changed = {
+            sign: hidden_units.with_fold(models[rng], data.x_train, sign) for sign in (-1, 1)
+        }
+        predictions = model.forward(data.x_test)
+        (sign,) = (
+            sign
+            for sign, network in {0: models[rng], **changed}.items()
+            if np.array_equal(network.forward(data.x_test), predictions)
+        )
+        model.layers.clear()  # the networks of the runs stay as they are
+        return {"train_loss": [9, final[sign][rng]]}
+
+    monkeypatch.setattr(hidden_units, "train", train)
+    table = hidden_units.trained_on(runs, data, batch_size=16)
+    assert list(table.columns) == ["free", "least loss", "median loss", "greatest loss"]
+    assert table.T.to_dict("list") == {
+        "as they are": ["1 of 3", 0.1, 0.25, 0.3],
+        "with a fold down": ["0 of 3", 0.5, 0.6, 0.7],
+        "with a fold up": ["3 of 3", 0.01, 0.02, 0.03],
+    }
+    assert all(map(np.array_equal, kept, [model.forward(data.x_test) for model in models]))
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
@@ -127,34 +194,74 @@ def test_stuck_networks_lack_upward_folds_and_come_free_when_given_one(
 def test_the_maps_show_where_each_unit_fires_in_the_colour_of_its_class(hidden_units, data):
     # Unit 0 fires to the left of x_1 = 0.5, unit 1 nowhere, unit 2 to the right, for class 1.
     model = network([[-1, 0], [0, 0], [2, 0]], [0.5, -1, -1], [-1, 1, 1])
-    figure = hidden_units.unit_maps(model, data)
-    figure.savefig(io.BytesIO())
+    figure = hidden_units.unit_maps(model, data, "the title")
+    pixels(figure)
+    assert figure.get_suptitle() == "the title"
     titles = [axes.get_title() for axes in figure.axes]
-    assert [title[:8] for title in titles] == ["unit 2: ", "unit 0: ", "unit 1: "]
+    assert [title[:8] for title in titles] == ["unit 2: ", "unit 0: ", "unit 1: ", "", ""]
+    fold = hidden_units.describe(model, data.x_train)[0].fold
+    assert titles[0] == f"unit 2: {fold:+.2f}"
     assert titles[2] == "unit 1: +0.00 (dead)"
-    right, left, nowhere = (axes.images[0].get_array()[30] for axes in figure.axes)
+    right, left, nowhere = (axes.images[0].get_array()[30] for axes in figure.axes[:3])
     assert right[0].tolist() == left[-1].tolist() == [1, 1, 1]  # white: silent
     assert nowhere.min() == 1
     assert right[-1, 0] > right[-1, 2] + 0.5  # orange, class 1
-    assert left[0, 2] > left[0, 0] + 0.5
+    assert left[0, 2] > left[0, 0]  # blue
     fold, points = figure.axes[0].collections
     assert fold.get_paths()[0].vertices[:, 0] == pytest.approx(0.5)
     assert np.array_equal(points.get_offsets(), data.x_train)
+    for axes in figure.axes[:3]:
+        (x0, y0), (x1, y1) = axes.transData.transform([(0, 0), (1, 1)])
+        assert x1 - x0 == pytest.approx(y1 - y0)
     six = hidden_units.unit_maps(MLP(2, [6], 2, 0), data)
     assert [len(axes.images) for axes in six.axes] == 6 * [1] + 4 * [0]
+    assert [axes.axison for axes in six.axes] == 6 * [True] + 4 * [False]
 
 
-def test_the_fold_figure_tells_stuck_runs_from_the_others(hidden_units):
-    def run_of(*folds):
-        units = [hidden_units.Unit(0, 0.5, int(fold > 0), fold, None) for fold in folds]
-        return hidden_units.Run(0, None, {}, units)
+def test_all_maps_have_one_scale_that_of_what_a_unit_adds_to_the_log_odds(hidden_units, data):
+    from matplotlib.colors import to_rgb
+
+    # The same fold four times as high in unit 1, by its input, and a tenth of that in unit 2.
+    model = network([[1, 0], [4, 0], [1, 0]], [0, 0, 0], [1, 1, -0.4])
+    figure = hidden_units.unit_maps(model, data)
+    deepest = 0.85 * (1 - np.array([to_rgb(ORANGE), to_rgb(ORANGE), to_rgb(BLUE)]))
+    ink = [1 - axes.images[0].get_array()[30, -1] for axes in figure.axes[:3]]
+    assert [axes.get_title()[:6] for axes in figure.axes[:3]] == ["unit 1", "unit 0", "unit 2"]
+    assert np.array(ink) == pytest.approx(deepest * [[1], [0.25], [0.1]])
+    largest = 4 * figure.axes[0].get_xlim()[1]
+    assert f"orange raises the log-odds by {largest:.3g}," in figure.get_supxlabel()
+
+
+def test_the_fold_figure_tells_stuck_runs_from_the_others(hidden_units, run_of):
+    from matplotlib.colors import to_rgba
+
+    import plots
 
     runs = {"not stuck": [run_of(-5, 4, 2), run_of(-4, 5)], "stuck": [run_of(-1, 0.1)]}
-    (axes,) = hidden_units.fold_figure(runs).axes
+    (axes,) = hidden_units.fold_figure(runs, "the title").axes
+    assert axes.get_title() == "the title"
     assert axes.get_xlabel() == "sum of downward folds"
+    assert axes.get_ylabel() == "sum of upward folds"
     good, bad = axes.collections
-    assert [good.get_offsets().tolist(), bad.get_offsets().tolist()] == [
-        [[5, 6], [4, 5]],
-        [[1, 0.1]],
-    ]
+    assert good.get_offsets().tolist() == [[5, 6], [4, 5]]
+    assert bad.get_offsets().tolist() == [[1, 0.1]]
     assert [good.get_label(), bad.get_label()] == ["not stuck: 2 of 3 runs", "stuck: 1 of 3 runs"]
+    assert len(good.get_facecolors()) == 0  # a ring, the other a cross
+    assert bad.get_paths()[0].codes.tolist() == [1, 2, 1, 2]
+    colors = [tuple(dots.get_edgecolors()[0]) for dots in (good, bad)]
+    assert colors == [to_rgba(plots.GOOD), to_rgba(plots.BAD)]
+
+
+def test_no_figure_depends_on_the_settings_of_the_user(hidden_units, data, run_of):
+    runs = {"not stuck": [run_of(-5, 4)], "stuck": [run_of(-1, 0.1)]}
+
+    def draw():
+        maps = hidden_units.unit_maps(MLP(2, [2], 2, 0), data, "title", resolution=10)
+        return pixels(maps), pixels(hidden_units.fold_figure(runs, "title"))
+
+    assert same_in_any_style(draw)
+
+
+def test_a_module_that_is_no_script_says_where_it_is_used(hidden_units):
+    with pytest.raises(SystemExit, match=r"hidden_units.py is no script; .*mlp_visualization"):
+        runpy.run_path(str(Path(hidden_units.__file__)), run_name="__main__")
