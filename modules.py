@@ -19,43 +19,39 @@ class Linear:
     the last `backward`, under the same names. `rng` is a generator, an int seed or None.
     """
 
-    out = None
-
     def __init__(self, in_features, out_features, rng=None):
         weight = as_rng(rng).normal(0, 0.1, (in_features, out_features))
         self.params = {"weight": weight, "bias": np.zeros(out_features)}
         self.grads = {"weight": np.zeros_like(weight), "bias": np.zeros(out_features)}
-
-    # a.dot(b) is a @ b, with half the overhead for small batches.
+        self.out = None
 
     def forward(self, x):
         """out_nj = sum_i x_ni W_ij + b_j, that is out = x @ W + b."""
-        self.x = np.asarray(x, dtype=float)
-        self.out = self.x.dot(self.params["weight"]) + self.params["bias"]
+        self.x, weight = np.asarray(x, dtype=float), np.asarray(self.params["weight"], dtype=float)
+        self.out = self.x.dot(weight) + np.asarray(self.params["bias"], dtype=float)
         return self.out
 
     def backward(self, dout):
         """dW_ij = sum_n x_ni dout_nj: dW = x.T @ dout; db_j = sum_n dout_nj; dx = dout @ W.T."""
-        dout = as_shaped(dout, self.out, "dout")
-        self.grads["weight"] = self.x.T.dot(dout)
+        dout = as_shaped(dout, self.out, "dout", is_batch=True)
+        self.grads["weight"] = self.x.T.dot(dout)  # a.dot(b) is a @ b, at half the overhead
         self.grads["bias"] = dout.sum(axis=0)
-        return dout.dot(self.params["weight"].T)
+        return dout.dot(np.asarray(self.params["weight"], dtype=float).T)
 
 
 class ReLU:
     """The rectifier, element by element: out and dx have the shape of x."""
 
-    out = None
+    x = None
 
     def forward(self, x):
         """out = max(0, x)."""
         self.x = np.asarray(x, dtype=float)
-        self.out = np.maximum(0.0, self.x)
-        return self.out
+        return np.maximum(0.0, self.x)
 
     def backward(self, dout):
         """dx = dout where x > 0, else 0. At x = 0 there is no derivative; 0 is the usual choice."""
-        return as_shaped(dout, self.out, "dout") * (self.x > 0)
+        return as_shaped(dout, self.x, "dout") * (self.x > 0)
 
 
 class SoftMax:
@@ -76,7 +72,7 @@ class SoftMax:
     def backward(self, dout):
         """ds_j/dx_i = s_j (delta_ij - s_i), so dx_i = s_i (dout_i - sum_j dout_j s_j)."""
         dout = as_shaped(dout, self.out, "dout")
-        return self.out * (dout - (dout * self.out).sum(axis=1, keepdims=True))
+        return self.out * (dout - (dout * self.out).sum(axis=-1, keepdims=True))
 
 
 class CrossEntropy:
@@ -96,12 +92,10 @@ class CrossEntropy:
         return float(np.sum(self.y * -np.log(np.maximum(self.p, 1e-15))) / len(self.y))
 
     def backward(self, predictions=None, targets=None):
-        """dz = (p - y) / N, of the arrays of the last `forward`, or of those given here instead.
-
-        The division by N is here and nowhere else.
-        """
-        p, y = (self.p, self.y) if predictions is None else (predictions, targets)
-        return (as_shaped(p, y, "predictions") - y) / len(y)
+        """dz = (p - y) / N, of these arrays or those of `forward`; no layer divides by N again."""
+        y = self.y if targets is None else np.asarray(targets, dtype=float)
+        p = self.p if predictions is None else predictions
+        return (as_shaped(p, y, "predictions", is_batch=True) - y) / len(y)
 
 
 def as_rng(rng):
@@ -110,21 +104,27 @@ def as_rng(rng):
     return rng if is_generator else np.random.RandomState(rng)
 
 
-def as_shaped(array, other, name):
+def as_shaped(array, other, name, is_batch=False):
     """Return the array as floats; NumPy would broadcast one of another shape than `other`."""
     if other is None:
         raise RuntimeError("backward needs what forward keeps: call forward first")
     array = np.asarray(array, dtype=float)
-    if array.shape != np.shape(other):
-        raise ValueError(f"{name} must have shape {np.shape(other)}, got {array.shape}")
+    if array.shape != other.shape:
+        raise ValueError(f"{name} must have shape {other.shape}, got {array.shape}")
+    if is_batch and array.ndim != 2:
+        raise ValueError(f"{name} must have a row for each sample, got shape {array.shape}")
     return array
 
 
 def as_one_hot(targets, shape):
     """Return the targets as floats, or raise ValueError unless they are one-hot rows of (N, C)."""
     y = np.asarray(targets, dtype=float)
-    is_matrix = len(shape) == 2 and y.shape == shape  # like the predictions
-    if not is_matrix or np.count_nonzero(y) != len(y) or (y.max(axis=1) != 1).any():
+    is_batch = len(shape) == 2 and y.shape == shape and len(y) > 0  # like the predictions
+    if not is_batch or np.count_nonzero(y) != len(y) or (y.max(axis=1) != 1).any():
         got = f"{shape} for predictions and {y.shape} for targets"
         raise ValueError(f"targets must be one-hot rows, got {got}; see np.eye(C)[labels]")
     return y
+
+
+if __name__ == "__main__":
+    raise SystemExit("modules.py is no script: run train_mlp_numpy.py, or gradient_check.py")

@@ -1,10 +1,13 @@
 """The layers beyond their gradients: worked examples, contracts, and what they refuse."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
+import modules
 from mlp_numpy import MLP
 from modules import CrossEntropy, Linear, ReLU, SoftMax
 
@@ -14,6 +17,18 @@ def make(kind):
 
 
 LAYERS = pytest.mark.parametrize("kind", [Linear, ReLU, SoftMax])
+
+
+def as_frame(rows):
+    pandas = pytest.importorskip("pandas")
+    return pandas.DataFrame(rows) if np.ndim(rows) == 2 else pandas.Series(rows)
+
+
+def as_objects(rows):
+    return np.array(rows, dtype=object)
+
+
+CONTAINERS = pytest.mark.parametrize("convert", [list, np.array, np.float32, as_objects, as_frame])
 
 
 def test_linear_worked_by_hand():
@@ -89,11 +104,24 @@ def test_cross_entropy_takes_the_gradient_of_arrays_without_a_forward():
     assert CrossEntropy().backward(p, y) == pytest.approx(np.array([[-0.4, 0.4], [0.25, -0.25]]))
 
 
-def test_the_loss_takes_objects_and_ints_as_numbers():
-    loss, p, y = CrossEntropy(), np.array([[0.25, 0.75]], dtype=object), [[0, 1]]
-    assert loss.forward(p, np.array(y, dtype=object)) == -np.log(0.75)
-    assert loss.backward().tolist() == [[0.25, -0.25]]
-    assert loss.backward().dtype == np.float64
+def test_cross_entropy_keeps_what_backward_is_not_given():
+    loss, p, y = CrossEntropy(), [[0.2, 0.8], [0.5, 0.5]], [[1, 0], [0, 1]]
+    loss.forward(p, y)
+    for given in ((), (p,), (None, y)):
+        assert loss.backward(*given) == pytest.approx(np.array([[-0.4, 0.4], [0.25, -0.25]]))
+    assert loss.backward(y) == pytest.approx(np.zeros((2, 2)))
+    assert loss.backward(targets=y[::-1]) == pytest.approx(np.array([[0.1, -0.1], [-0.25, 0.25]]))
+
+
+@CONTAINERS
+def test_the_loss_takes_any_container_of_numbers(convert):
+    loss, p, y = CrossEntropy(), convert([[0.25, 0.75], [1, 0]]), convert([[0, 1], [1, 0]])
+    right = [[0.125, -0.125], [0, 0]]
+    assert loss.forward(p, y) == -np.log(0.75) / 2
+    for gradient in (loss.backward(), loss.backward(p, y), CrossEntropy().backward(p, y)):
+        assert type(gradient) is np.ndarray
+        assert gradient.dtype == np.float64
+        assert gradient.tolist() == right
 
 
 def test_duplicating_the_batch_changes_neither_loss_nor_gradients():
@@ -148,13 +176,54 @@ def test_cross_entropy_changes_none_of_its_arguments():
 
 
 @LAYERS
-def test_lists_ints_and_float32_give_the_answer_of_float64(kind):
+@CONTAINERS
+def test_layers_give_the_answer_of_float64_for_any_container_of_numbers(kind, convert):
     layer, x, dout = make(kind), [[1, -2, 3]], [[4, 0, -1]]
     right = layer.forward(np.array(x, float)), layer.backward(np.array(dout, float))
-    for convert in (list, np.array, np.float32, lambda rows: np.array(rows, dtype=object)):
-        got = layer.forward(convert(x)), layer.backward(convert(dout))
+    got = layer.forward(convert(x)), layer.backward(convert(dout))
+    assert np.array_equal(got, right)
+    for array in got:
+        assert type(array) is np.ndarray
+        assert array.dtype == np.float64
+
+
+@CONTAINERS
+def test_parameters_may_be_any_container_of_numbers(convert):
+    weight, bias = [[1, -2], [3, 4], [0, 5]], [6, 7]
+    x, dout = np.random.default_rng(0).normal(size=(2, 4, 3))
+    results = []
+    for params in (
+        [np.array(weight, float), np.array(bias, float)],
+        [convert(weight), convert(bias)],
+    ):
+        model = MLP(3, [], 2)
+        linear = model.layers[0]
+        linear.params = dict(zip(("weight", "bias"), params, strict=True))
+        linear.forward(x)
+        dx = linear.backward(dout[:, :2])
+        model.update(0.1)
+        results.append([linear.forward(x), dx, *linear.grads.values()])
+    for got, right in zip(*results[::-1], strict=True):
+        assert type(got) is np.ndarray
+        assert got.dtype == np.float64
         assert np.array_equal(got, right)
-        assert got[0].dtype == got[1].dtype == np.float64
+
+
+@LAYERS
+def test_not_a_number_passes_through(kind):
+    assert np.isnan(make(kind).forward([[1.0, np.nan, 2.0]])).any()
+
+
+def test_the_loss_of_not_a_number_is_not_a_number():
+    assert math.isnan(CrossEntropy().forward([[np.nan, np.nan]], [[1, 0]]))
+
+
+@LAYERS
+def test_an_empty_batch_has_no_output_and_gradients_of_zero(kind):
+    layer, empty = make(kind), np.empty((0, 3))
+    assert layer.forward(empty).shape == (0, 3)
+    assert layer.backward(empty).shape == (0, 3)
+    assert not any(grad.any() for grad in getattr(layer, "grads", {}).values())
 
 
 @pytest.mark.parametrize("kind", [Linear, ReLU, SoftMax, CrossEntropy])
@@ -184,6 +253,7 @@ def test_a_dout_that_would_broadcast_is_an_error(kind, shape):
         [1],
         [[1.0, 0.0, 0.0]],
         [[1.0, 0.0], [1.0, 0.0]],
+        [],
     ],
 )
 def test_targets_that_are_not_one_hot_are_an_error_with_the_remedy(targets):
@@ -200,3 +270,39 @@ def test_the_gradient_of_targets_of_another_shape_is_an_error():
     for targets in (np.eye(2)[:1], np.eye(2)[0], np.eye(3)[[0, 0, 1, 1]]):
         with pytest.raises(ValueError, match=r"predictions must have shape .* got \(4, 2\)"):
             CrossEntropy().backward(np.full((4, 2), 0.5), targets)
+
+
+@pytest.mark.parametrize("shape", [(0, 2), (2,), (2, 2, 2)])
+def test_the_loss_needs_rows_of_classes(shape):
+    with pytest.raises(ValueError, match="must be one-hot rows, got"):
+        CrossEntropy().forward(np.ones(shape), np.ones(shape))
+
+
+# Of one row without a batch around it, the gradient would be a scalar, or divided by C.
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 2, 3), (3, 3, 3)])
+def test_a_gradient_that_would_not_be_summed_over_rows_is_an_error(shape):
+    linear, array = Linear(3, 3), np.ones(shape)
+    linear.forward(array)
+    with pytest.raises(ValueError, match="dout must have a row for each sample, got shape"):
+        linear.backward(array)
+    with pytest.raises(ValueError, match="predictions must have a row for each sample, got shape"):
+        CrossEntropy().backward(array, array)
+
+
+@pytest.mark.parametrize("kind", [ReLU, SoftMax])
+def test_relu_and_softmax_work_on_the_last_axis_of_any_shape(kind):
+    layer, (x, dout) = kind(), np.random.default_rng(0).normal(size=(2, 4, 3))
+    right = layer.forward(x), layer.backward(dout)
+    for shape in ((2, 2, 3), (1, 4, 1, 3)):
+        got = layer.forward(x.reshape(shape)), layer.backward(dout.reshape(shape))
+        assert np.array_equal(np.reshape(got, (2, 4, 3)), right)
+    for i in range(4):
+        assert np.array_equal((layer.forward(x[i]), layer.backward(dout[i])), np.array(right)[:, i])
+
+
+def test_run_as_a_script_it_says_what_to_run_instead():
+    done = subprocess.run([sys.executable, modules.__file__], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("modules.py is no script: run train_mlp_numpy.py")
