@@ -1,6 +1,7 @@
 """Part II: check every hand-written gradient by finite differences.
 
     python gradient_check.py
+    python gradient_check.py --modules PATH    for the layers of another modules.py
 
 prints, layer by layer and for whole networks, the largest relative error among all elements of
 each gradient. A correct gradient agrees to nine digits; a wrong one, however well its network may
@@ -9,17 +10,21 @@ train, does not. The tests demand that every error stays below `LIMIT`.
 
 import argparse
 import math
+import os
+import runpy
 from itertools import groupby
 from typing import NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 
+import mlp_numpy
 from mlp_numpy import MLP
 from modules import CrossEntropy, Linear, ReLU, SoftMax
 from train_mlp_numpy import PARSER, run
 
 LIMIT = 1e-7
-KINK = 1e-2  # the least distance of a ReLU's inputs from 0: far more than `step` moves them
+KINK = 1e-2  # the least distance of a ReLU's inputs from 0: far more than `h` moves them
 
 
 class Check(NamedTuple):
@@ -31,7 +36,7 @@ class Check(NamedTuple):
     error: float  # see relative_error
 
 
-def numerical_gradient(f, array, step=1e-5):
+def numerical_gradient(f, array, h=1e-5):
     """Return the gradient of f at `array` by central differences, of the shape of `array`.
 
     df/da = (f(a + h) - f(a - h)) / 2h + O(h^2), for one element a at a time. With h = 1e-5 the
@@ -39,16 +44,18 @@ def numerical_gradient(f, array, step=1e-5):
     1e-16 / h, are both near 1e-11.
 
     Args:
-        f: a function from an array of that shape to a float.
-        array: where to take the gradient; it is not changed.
-        step: the h above.
+        f: a function from a float64 array of that shape to a number.
+        array: where to take the gradient, of any type of number, or a list; it is not changed.
+        h: as in the formula.
     """
+    array = np.asarray(array, dtype=float)
     gradient = np.zeros(array.shape)
     for index in np.ndindex(array.shape):
         above, below = array.copy(), array.copy()
-        above[index] += step
-        below[index] -= step
-        gradient[index] = (f(above) - f(below)) / (above[index] - below[index])
+        above[index] += h
+        below[index] -= h
+        width = above[index] - below[index]  # 2h, rounded as the arrays are
+        gradient[index] = np.subtract(f(above), f(below), dtype=float).item() / width
     return gradient
 
 
@@ -57,13 +64,24 @@ def relative_error(analytic, numerical):
 
     Every element counts, on the scale of the largest: a tiny one has the rounding error of the
     large terms that it comes from, and would fail by itself even if it were right. Arrays that are
-    all zero, or hold a NaN, have an infinite error.
+    empty or all zero, or hold a NaN or an infinity, have an infinite error; arrays of different
+    shapes are a ValueError.
     """
+    analytic, numerical = np.asarray(analytic, dtype=float), np.asarray(numerical, dtype=float)
     if analytic.shape != numerical.shape:
         raise ValueError(f"the gradient has shape {analytic.shape}, expected {numerical.shape}")
-    largest = max(np.abs(analytic).max(), np.abs(numerical).max())
-    difference = np.abs(analytic - numerical).max()
-    return float(difference / largest) if largest > 0 and difference < math.inf else math.inf
+    both = np.stack([analytic, numerical])
+    if not both.any() or not np.isfinite(both).all():
+        return math.inf
+    a, n = both / np.abs(both).max()
+    return float(np.abs(a - n).max())
+
+
+def compare(subject, gradient, analytic, numerical):
+    """Return the Check of a gradient; one of another shape has an infinite error."""
+    same_shape = np.shape(analytic) == numerical.shape
+    error = relative_error(analytic, numerical) if same_shape else math.inf
+    return Check(subject, gradient, numerical.size, error)
 
 
 def check_params(subject, layer, loss):
@@ -75,10 +93,9 @@ def check_params(subject, layer, loss):
             layer.params[name] = value
             return loss()
 
-        analytic = layer.grads[name]
-        error = relative_error(analytic, numerical_gradient(loss_at, param))
+        numerical = numerical_gradient(loss_at, param)
         layer.params[name] = param
-        checks.append(Check(subject, name, param.size, error))
+        checks.append(compare(subject, name, layer.grads[name], numerical))
     return checks
 
 
@@ -91,16 +108,13 @@ def check_layer(layer, x, rng):
     dout = rng.normal(size=layer.forward(x).shape)
 
     def loss_at(x):
-        return float(np.sum(dout * layer.forward(x)))
+        return np.sum(dout * layer.forward(x))
 
     layer.forward(x)
     dx = layer.backward(dout)
     name = type(layer).__name__
     checks = check_params(name, layer, lambda: loss_at(x)) if hasattr(layer, "params") else []
-    return [
-        *checks,
-        Check(name, "input", x.size, relative_error(dx, numerical_gradient(loss_at, x))),
-    ]
+    return [*checks, compare(name, "input", dx, numerical_gradient(loss_at, x))]
 
 
 def check_softmax_cross_entropy(logits, targets):
@@ -111,8 +125,9 @@ def check_softmax_cross_entropy(logits, targets):
         return loss.forward(softmax.forward(logits), targets)
 
     loss_at(logits)
-    error = relative_error(loss.backward(), numerical_gradient(loss_at, logits))
-    return Check("SoftMax + CrossEntropy", "logits", logits.size, error)
+    dlogits = loss.backward()
+    numerical = numerical_gradient(loss_at, logits)
+    return compare("SoftMax + CrossEntropy", "logits", dlogits, numerical)
 
 
 def check_network(n_inputs, n_hidden, n_classes, rng, n_rows=6, network=MLP):
@@ -126,16 +141,16 @@ def check_network(n_inputs, n_hidden, n_classes, rng, n_rows=6, network=MLP):
     targets = np.eye(n_classes)[rng.integers(n_classes, size=n_rows)]
     loss = CrossEntropy()
     for _ in range(1000):
-        x = rng.normal(size=(n_rows, n_inputs))
-        model = network(n_inputs, n_hidden, n_classes)
-        linears = [layer for layer in model.layers if isinstance(layer, Linear)]
-        for layer in linears:
-            for name, param in layer.params.items():
-                layer.params[name] = rng.normal(0, 0.7, param.shape)
-        predictions = model.forward(x)
-        kinks = [layer.x for layer in model.layers if isinstance(layer, ReLU)]
+        x = z = rng.normal(size=(n_rows, n_inputs))
+        model, kinks = network(n_inputs, n_hidden, n_classes), []
+        for layer in model.layers:
+            for name, param in getattr(layer, "params", {}).items():
+                layer.params[name] = rng.normal(0, 0.7, np.shape(param))
+            if isinstance(layer, ReLU):
+                kinks.append(z)
+            z = layer.forward(z)
         usable = all(np.abs(z).min() > KINK and (z > 0).any(axis=1).all() for z in kinks)
-        if usable and predictions.min() > 1e-12:
+        if usable and z.min() > 1e-12:
             break
     else:
         raise RuntimeError(
@@ -143,24 +158,23 @@ def check_network(n_inputs, n_hidden, n_classes, rng, n_rows=6, network=MLP):
             "does ReLU.forward keep its input as it was?"
         )
     # Another batch first, so that a gradient of the batch before is seen, and is not zero.
-    loss.forward(model.forward(-x), targets)
-    model.backward(loss.backward())
-    loss.forward(model.forward(x), targets)
-    model.backward(loss.backward())
+    for batch in (-x, x):
+        loss.forward(model.forward(batch), targets)
+        model.backward(loss.backward())
     subject = "MLP " + "-".join(str(n) for n in (n_inputs, *n_hidden, n_classes))
-    checks = []
-    for i, layer in enumerate(linears):
-        of_layer = check_params(subject, layer, lambda: loss.forward(model.forward(x), targets))
-        checks += [check._replace(gradient=f"{check.gradient}_{i}") for check in of_layer]
-    return checks
+    return [
+        check._replace(gradient=f"{check.gradient}_{i}")
+        for i, linear in enumerate(model.layers[::2])  # the others have no parameters
+        for check in check_params(subject, linear, lambda: loss.forward(model.forward(x), targets))
+    ]
 
 
 def check_all(seed=0):
     """Return the Checks of every layer and of networks with 0 to 3 hidden layers."""
     rng = np.random.default_rng(seed)
     linear = Linear(4, 3)
-    linear.params["weight"] = rng.normal(size=(4, 3))
-    linear.params["bias"] = rng.normal(size=3)
+    for name, param in linear.params.items():
+        linear.params[name] = rng.normal(size=np.shape(param))
     off_kink = rng.choice([-1, 1], (5, 4)) * rng.uniform(KINK, 2, (5, 4))
     targets = np.eye(4)[rng.integers(4, size=5)]
     checks = [
@@ -177,42 +191,56 @@ def check_all(seed=0):
 
 def error_text(error, least=LIMIT):
     """Return an error as text. Below `least` it is rounding, so its value is not shown."""
-    return f"{error:.1e}" if error >= least else f"below {least:.0e}"
+    return f"below {least:.0e}" if error < least else f"{error:.1e}"
 
 
 def table(checks, least=0):
-    """Return the Checks as lines of text, those of a network taken together in one.
+    """Return the Checks as lines of text; a network whose gradients are all right takes one line.
 
     Errors below `least` are not told apart: which rounding errors occur differs between machines.
     """
     rows = []
     for subject, group in groupby(checks, key=lambda check: check.subject):
         group = list(group)
-        if subject.startswith("MLP"):
+        error = max(check.error for check in group)
+        if subject.startswith("MLP") and error < LIMIT:
             elements = sum(check.elements for check in group)
-            error = max(check.error for check in group)
             group = [Check(subject, "every weight and bias", elements, error)]
         rows += group
-    return [
-        f"{'':<23} {'gradient':<22} {'elements':>8} {'relative error':>15}",
-        *(
-            f"{r.subject:<23} {r.gradient:<22} {r.elements:>8} {error_text(r.error, least):>15}"
-            for r in rows
-        ),
-    ]
+    lines = [f"{'':<23} {'gradient':<21} {'elements':>8} {'relative error':>15}  verdict"]
+    for subject, gradient, elements, error in rows:
+        verdict = f"{error_text(error, least):>15}  {'right' if error < LIMIT else 'WRONG'}"
+        lines.append(f"{subject:<23} {gradient:<21} {elements:>8} {verdict}")
+    n_elements, n_wrong = sum(row.elements for row in rows), sum(row.error >= LIMIT for row in rows)
+    wrong = f"{n_wrong} of {len(rows)} rows wrong, with an error of {LIMIT:g} or more"
+    return [*lines, f"{n_elements} elements compared, {wrong}"]
+
+
+# Below is the command line. Nothing above needs it.
+
+
+def layers_of(path):
+    """Parse `--modules`: return the layers that this file defines, a dict."""
+    names = "Linear", "ReLU", "SoftMax", "CrossEntropy"
+    try:
+        defined = runpy.run_path(os.path.expanduser(path))
+        return {name: defined[name] for name in names}
+    except (Exception, SystemExit) as error:
+        message = f"{path} does not give {', '.join(names)}: {error!r}"
+        raise argparse.ArgumentTypeError(message) from error
 
 
 def main(argv=None):
-    """Print the table; the exit status says whether every error is below LIMIT."""
-    argparse.ArgumentParser(
-        description="Check every gradient by differences.", **PARSER
-    ).parse_args(argv)
-    checks = check_all()
+    """Print the table; return 1 if a gradient is wrong, else 0."""
+    parser = argparse.ArgumentParser(description="Check every gradient by differences.", **PARSER)
+    flag = {"type": layers_of, "metavar": "PATH", "default": argparse.SUPPRESS}
+    parser.add_argument("--modules", help="another modules.py, whose layers to check", **flag)
+    layers = vars(parser.parse_args(argv)).get("modules", {})
+    in_mlp = {**layers, "Linear": lambda n_in, n_out, rng: Linear(n_in, n_out)}  # if it has no rng
+    with patch.dict(globals(), layers), patch.dict(vars(mlp_numpy), in_mlp):
+        checks = check_all()
     print("\n".join(table(checks)))
-    failed = [check for check in checks if not check.error < LIMIT]
-    total = sum(check.elements for check in checks)
-    print(f"{total} elements, {len(failed)} of {len(checks)} gradients above {LIMIT:g}")
-    return 1 if failed else 0
+    return 0 if all(check.error < LIMIT for check in checks) else 1
 
 
 if __name__ == "__main__":
