@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 
 from mlp_numpy import open_whole
 
-CLASS_COLORS = ("#0072B2", "#D55E00", "#009E73", "#F0E442")
+CLASS_COLORS = ("#0072B2", "#E69F00", "#009E73", "#F0E442")
 BAD, GOOD = "#882255", "#44AA99"  # for gradients and runs
 LINE_COLORS = {"train": "black", "test": "0.55"}
 POINTS = {

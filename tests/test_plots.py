@@ -16,7 +16,7 @@ from mlp_numpy import MLP
 from train_mlp_numpy import METRICS, Data, load_data
 
 ROOT = Path(__file__).parents[1]
-BLUE, ORANGE, GREEN, YELLOW = "#0072B2", "#D55E00", "#009E73", "#F0E442"
+BLUE, ORANGE, GREEN, YELLOW = "#0072B2", "#E69F00", "#009E73", "#F0E442"
 # What a user's matplotlibrc may hold, each of which changes a figure that does not mind itself.
 OTHER_STYLE = {
     "text.usetex": True,  # LaTeX need not be installed
