@@ -17,6 +17,7 @@ and `descend` subtracts the gradient. Large products are left to BLAS.
 
 import importlib
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -28,7 +29,7 @@ try:
     from numba import njit, types
 
     importlib.import_module("scipy.linalg.cython_blas")  # what xxgemm calls, unchecked
-except ImportError as error:
+except (ImportError, OSError) as error:  # OSError: it is there, but not all of it
     raise ImportError(
         f"backend 'numba' needs Numba ({error}): pip install -r requirements-extra.txt, "
         "or choose backend 'numpy'"
@@ -39,14 +40,18 @@ BLAS_FROM = 16  # rows and units, all: for less, the call costs more than it gai
 
 # Sums may be reordered, but NaN and infinity keep their meaning: they tell that training diverged.
 # _nrt=False, undocumented but there from Numba 0.61 to 0.68 at least, leaves out the reference
-# counts of views, which would double the time of a step at batch size 1. In return, these functions
-# can neither make nor return an array.
+# counts of views, which would double the time of an update at batch size 1. In return, these
+# functions can neither make nor return an array.
 OPTIONS = {
     "cache": True,
     "error_model": "numpy",
     "fastmath": {"reassoc", "contract", "nsz", "arcp"},
     "_nrt": False,
 }
+try:
+    njit(cache=True)(lambda: None)
+except RuntimeError:  # no folder for the cache can be written: compile at every start
+    OPTIONS["cache"] = False
 
 
 def compile_epoch(plain, model, data, batch_size, learning_rate):
@@ -57,8 +62,8 @@ def compile_epoch(plain, model, data, batch_size, learning_rate):
     is NaN once training has diverged.
 
     Raises:
-        ValueError: for a model that is no MLP of Linear, ReLU, ..., Linear, SoftMax, or when the
-            compiled loop and `plain` differ.
+        ValueError: for a model that is no MLP of Linear, ReLU, ..., Linear, SoftMax, when the
+            compiled loop and `plain` differ, or when there is no compiling.
     """
     check_equal(plain)
     return unchecked_epoch(model, data, batch_size, learning_rate)
@@ -80,6 +85,7 @@ def check_equal(plain):
         weight = rng.normal(0, 0.3, pair[0].params["weight"].shape)
         for linear in pair:
             linear.params = {"weight": weight.copy(), "bias": np.zeros(weight.shape[1])}
+    load(lambda: unchecked_epoch(models[1], data, 140, 0.1)(order[:0]))
     for batch_size in (140, 40):
         plain(models[0], data, batch_size, 0.1, order)
         unchecked_epoch(models[1], data, batch_size, 0.1)(order)
@@ -93,11 +99,30 @@ def check_equal(plain):
                     )
 
 
+def load(run):
+    """Have Numba compile what `run` calls, or load it from its cache: anew if that is damaged."""
+    try:
+        run()
+    except Exception as error:  # a damaged file can raise anything
+        folder = run_updates.stats.cache_path
+        try:
+            for path in Path(folder).glob("compiled.*.nb[ic]"):
+                path.unlink(missing_ok=True)
+            run()
+        except Exception:
+            raise ValueError(
+                f"Numba fails with {type(error).__name__}: {str(error).partition(chr(10))[0]}; "
+                f"remove its cache, {folder}, or set NUMBA_CACHE_DIR to another folder, "
+                "or choose backend 'numpy'"
+            ) from error
+
+
 def unchecked_epoch(model, data, batch_size, learning_rate):
     """Return what `compile_epoch` returns."""
     x = np.require(data.x_train, float, ["C", "A", "W"])  # the one kind that is compiled for
     labels = data.y_train.argmax(axis=1)
     inputs = [len(linear.params["weight"]) for linear in linear_layers(model)[1:]]
+    kinds = [*map(type, model.layers)]
     sizes = np.array([x.shape[1], *inputs, data.y_train.shape[1]])
     params = aligned(sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes)))
     slots, end = [], 0
@@ -110,14 +135,17 @@ def unchecked_epoch(model, data, batch_size, learning_rate):
     outputs = aligned(BLOCK * sizes.sum())
     gradients = aligned(2 * BLOCK * sizes[1:].max())
     updated = aligned(len(params))
-    work = params, sizes, x, labels, batch_size, learning_rate, outputs, gradients, updated
+    numbers = int(batch_size), float(learning_rate)
+    work = params, sizes, x, labels, *numbers, outputs, gradients, updated
 
     def run_epoch(order):
         layers = model.layers
+        if [*map(type, layers)] != kinds:
+            raise ValueError("the layers have changed since training began; choose backend 'numpy'")
         for i, name, view in slots:
             param = layers[i].params[name]
-            if param.shape != view.shape:
-                raise ValueError(f"{name} must have shape {view.shape}, got {param.shape}")
+            if np.shape(param) != view.shape:
+                raise ValueError(f"{name} must have shape {view.shape}, got {np.shape(param)}")
             view[...] = param
         total = run_updates(order, *work)
         for i, name, view in slots:
@@ -131,17 +159,19 @@ def linear_layers(model):
     """Return the Linear layers, or raise ValueError unless the model is as it is compiled."""
     layers = getattr(model, "layers", [])
     kinds = [type(layer) for layer in layers]
+    parts = [*layers, *(getattr(layer, "params", None) for layer in layers[::2])]
     is_plain = (
         type(model) is MLP
         and kinds == [Linear, ReLU] * (len(kinds) // 2 - 1) + [Linear, SoftMax]
-        and len({*map(id, layers)}) == len(layers)
+        and len({*map(id, parts)}) == len(parts)
         and not any({"forward", "backward", "update"} & {*vars(part)} for part in (model, *layers))
     )
     if not is_plain:
         names = ", ".join(kind.__name__ for kind in kinds) or "no layers"
         raise ValueError(
-            "backend 'numba' trains an MLP of Linear, ReLU, ..., Linear, SoftMax, each once and "
-            f"with the methods of its class, got {type(model).__name__} of {names}; "
+            "backend 'numba' trains an MLP of Linear, ReLU, ..., Linear, SoftMax, each once, with "
+            "params of its own and the methods of its class, "
+            f"got {type(model).__name__} of {names}; "
             "choose backend 'numpy'"
         )
     return layers[::2]
@@ -332,3 +362,7 @@ def gemm(trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, c):
         *(DOUBLE, trans_a, trans_b, m, n, k),
         *(alpha.ctypes, a.ctypes, lda, b.ctypes, ldb, ONE.ctypes, c.ctypes, m),
     )
+
+
+if __name__ == "__main__":
+    raise SystemExit("compiled.py is no script: run train_mlp_numpy.py --backend numba")

@@ -1,11 +1,16 @@
 """Part III: the compiled loop does what the layers do, or refuses to."""
 
+import importlib
 import os
+import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import numpy as np
+import pandas as pd
 import pytest
 
 from mlp_numpy import MLP
@@ -25,7 +30,7 @@ def make_data(n_features=2, n_classes=2, n_rows=150):
 
 
 def params_of(model):
-    return [param for layer in model.layers[::2] for param in layer.params.values()]
+    return [np.asarray(param) for layer in model.layers[::2] for param in layer.params.values()]
 
 
 def assert_close(models, tolerance=1e-9):
@@ -117,6 +122,31 @@ def test_arrays_of_any_layout_and_type_are_used_and_left_alone():
     assert_close((models[0], models_of_even[0]), 1e-15)
 
 
+def as_pandas(array):
+    return pd.DataFrame(array) if array.ndim == 2 else pd.Series(array)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float16, np.bool_, np.ndarray.tolist, as_pandas])
+def test_parameters_of_any_kind_are_trained_on(kind):
+    def change(model):
+        weight, bias = np.arange(-2, 4).reshape(3, 2), np.arange(2)
+        model.layers[2].params = {"weight": kind(weight), "bias": kind(bias)}
+
+    models, _ = train_both([3], make_data(), change, max_steps=2)
+    assert_close(models, 1e-12)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.float32, np.longdouble, np.array])
+def test_numbers_of_any_kind_are_taken(kind):
+    """Of compile_epoch: `train` has checks of its own."""
+    from speed.compiled import compile_epoch
+
+    models = MLP(2, [3], 2, 0), MLP(2, [3], 2, 0)
+    compile_epoch(train_epoch, models[0], make_data(), kind(2), kind(1))(np.arange(150))
+    train_epoch(models[1], make_data(), 2, 1.0, np.arange(150))
+    assert_close(models)
+
+
 class OwnLinear(Linear):
     """A layer that a student has changed."""
 
@@ -146,6 +176,8 @@ def with_method(part):
         (with_layers(lambda layers: layers.pop(1)), "MLP of Linear, Linear, ReLU"),
         (with_layers(lambda layers: layers.pop()), "MLP of Linear, ReLU, Linear, ReLU, Linear;"),
         (with_layers(lambda layers: layers.__setitem__(2, layers[0])), "MLP of Linear"),
+        (with_layers(lambda layers: setattr(layers[4], "params", layers[2].params)), "MLP of L"),
+        (with_layers(lambda layers: layers.__setitem__(0, 1)), "MLP of int, ReLU"),
         (with_method(None), "MLP of Linear"),
         (with_method(0), "MLP of Linear"),
         (with_method(5), "MLP of Linear"),
@@ -174,6 +206,25 @@ def test_shapes_that_do_not_fit_are_an_error_before_anything_is_computed(i, para
     run_epoch = compile_epoch(train_epoch, model, make_data(), 16, 0.1)
     with pytest.raises(ValueError, match=message):
         run_epoch(np.arange(150))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda layers: layers.insert(2, ReLU()),
+        lambda layers: layers.pop(1),
+        lambda layers: layers.__setitem__(0, OwnLinear(2, 3)),
+    ],
+)
+def test_a_callback_that_changes_the_layers_is_an_error(change):
+    model = MLP(2, [3], 2)
+
+    def callback(epoch, metrics):
+        if epoch == 1:
+            change(model.layers)
+
+    with pytest.raises(ValueError, match="the layers have changed since training began"):
+        train(model, make_data(), max_steps=2, backend="numba", callback=callback)
 
 
 def mean_of_bias(self, dout, backward=Linear.backward):
@@ -258,17 +309,93 @@ def test_numba_without_its_compiler_is_refused():
     assert "NUMBA_DISABLE_JIT" in last_line
 
 
-def test_a_second_start_compiles_nothing():
+def import_anew(monkeypatch, cache):
+    """Return speed.compiled, imported anew, with this folder for the cache."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(cache))
+    monkeypatch.delitem(sys.modules, "speed.compiled")
+    return importlib.import_module("speed.compiled")
+
+
+@pytest.fixture
+def module(monkeypatch, tmp_path):
+    """speed.compiled with a cache of its own, which has what is loaded first."""
+    from speed.compiled import check_equal, run_updates
+
+    check_equal(train_epoch)  # compiles, unless it has been
+    module = import_anew(monkeypatch, tmp_path)
+    line = run_updates.py_func.__code__.co_firstlineno
+    for path in Path(run_updates.stats.cache_path).glob(f"compiled.run_updates-{line}.*.nb[ic]"):
+        shutil.copy(path, module.run_updates.stats.cache_path)
+    return module
+
+
+def misses(module):
+    """Return how many functions were compiled, not loaded from the cache."""
+    functions = [f for f in vars(module).values() if hasattr(f, "stats")]
+    assert len(functions) >= 8
+    return sum(sum(f.stats.cache_misses.values()) for f in functions)
+
+
+@pytest.mark.parametrize(
+    ("files", "part"),
+    [("*.nbi", 0.0), pytest.param("*.nbc", 0.5, marks=pytest.mark.slow)],
+)
+def test_a_damaged_cache_is_made_anew(module, monkeypatch, tmp_path, files, part):
+    for path in tmp_path.rglob(files):
+        path.write_bytes(path.read_bytes()[: int(part * path.stat().st_size)])
+    module.check_equal(train_epoch)
+    assert misses(module) > 0
+    module = import_anew(monkeypatch, tmp_path)
+    module.check_equal(train_epoch)
+    assert not module.run_updates.stats.cache_misses
+
+
+def test_only_numbas_files_of_this_module_are_removed_and_only_when_loading_fails(module, tmp_path):
+    (index,), (code,) = (list(tmp_path.rglob(f"compiled.*.nb{kind}")) for kind in "ic")
+    others = [index.with_name(name) for name in ("compiled.py", "compiled.pyc", "other.f.1.nbc")]
+    for other in others:
+        other.touch()
+    outcomes = [pickle.UnpicklingError("invalid load key"), None]
+
+    def run():
+        if error := outcomes.pop(0):
+            raise error
+
+    module.load(lambda: None)
+    assert index.exists()
+    module.load(run)
+    assert not outcomes
+    assert not index.exists()
+    assert not code.exists()
+    assert all(other.exists() for other in others)
+
+
+def test_a_cache_that_cannot_be_mended_is_named(module, tmp_path):
+    (index,) = tmp_path.rglob("*.nbi")
+    index.unlink()
+    index.mkdir()
+    message = f"IsADirectoryError: .*; remove its cache, {index.parent}, or set NUMBA_CACHE_DIR"
+    with pytest.raises(ValueError, match=message):
+        train(MLP(2, [3], 2), make_data(), backend="numba")
+
+
+def test_where_nothing_can_be_kept_it_compiles_at_every_start(monkeypatch):
+    def no_cache(*args):
+        raise RuntimeError("cannot cache function: no locator available")
+
+    monkeypatch.setattr(numba.core.caching.FunctionCache, "__init__", no_cache)
+    module = import_anew(monkeypatch, "")
+    assert not module.OPTIONS["cache"]
+    assert module.run_updates.stats.cache_path is None
+
+
+def test_a_second_start_compiles_nothing(monkeypatch):
     from speed.compiled import check_equal
 
     check_equal(train_epoch)  # compiles, unless it has been
-    result = run_python(
-        f"{CHECK} functions = [f for f in vars(c).values() if hasattr(f, 'stats')];"
-        "print(len(functions), sum(sum(f.stats.cache_misses.values()) for f in functions))"
-    )
-    n_functions, n_misses = map(int, result.stdout.split())
-    assert n_functions >= 8
-    assert n_misses == 0
+    module = import_anew(monkeypatch, numba.config.CACHE_DIR)
+    train(MLP(2, [3], 2), make_data(), max_steps=1, backend="numba")
+    assert misses(module) == 0
 
 
 def test_without_numba_it_says_what_to_install(monkeypatch):
