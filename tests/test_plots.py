@@ -152,6 +152,7 @@ def test_classes_can_be_told_however_many_points_there_are(plots, part, n):
     classes = rng.integers(2, size=n)
     figure, axes = plots.new_figure(3, 2)
     plots.scatter(axes, rng.normal(size=(n, 2)) + 6 * classes[:, None], classes, part)
+    assert axes.collections[0].get_sizes()[0] * n < 40_000  # square points, of 100,000 there are
     axes.set_axis_off()
     figure.savefig(file := io.BytesIO(), format="rgba", dpi=100)
     picture = np.frombuffer(file.getbuffer(), np.uint8).reshape(200, 300, 4).astype(int)
@@ -263,20 +264,22 @@ def test_the_boundary_is_where_the_most_probable_class_changes(plots):
 
 
 def test_three_classes_have_three_regions_with_lines_between(plots):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.colors import to_rgb
 
     def predict(x):  # the largest of x_1, x_2 and their negative sum
         scores = np.exp(9 * np.column_stack([x, -x.sum(axis=1)]))
         return scores / scores.sum(axis=1, keepdims=True)
 
-    axes = drawn(plots.decision_boundary(predict, data_of(3), resolution=101)).axes[0]
+    figure = plots.decision_boundary(predict, data_of(3), resolution=100)
+    canvas, axes = FigureCanvasAgg(figure), figure.axes[0]
+    canvas.draw()
     assert len(lines_between_classes(axes)) == 3
-    shades, (left, right, bottom, top) = axes.images[0].get_array(), axes.images[0].get_extent()
-    for place, color in ((2, 0), BLUE), ((0, 2), ORANGE), ((-1, -1), GREEN):
-        column = round(100 * (place[0] - left) / (right - left))
-        row = round(100 * (place[1] - bottom) / (top - bottom))
+    picture = np.asarray(canvas.buffer_rgba())[::-1, :, :3] / 255  # rows from below
+    for place, color in ((2.5, 0), BLUE), ((-1.5, 2), ORANGE), ((-1.5, -1.5), GREEN):  # no points
+        column, row = axes.transData.transform(place).round().astype(int)
         expected = 1 - 0.6 * (1 - np.array(to_rgb(color)))
-        assert np.asarray(shades[row, column]) == pytest.approx(expected, abs=0.01)
+        assert picture[row, column] == pytest.approx(expected, abs=0.01)
 
 
 @pytest.mark.parametrize("stretch", [(1, 1), (3, 1), (1, 3)])
