@@ -6,42 +6,36 @@ trains each batch size from a hundred seeds, prints how losses and accuracies sp
 Figure 4. A seed gives the initial weights and the shuffles; the data stay the same. The comparison
 is one at equal epochs, as in the report, or, with `--budget updates`, at equal numbers of updates.
 
-pandas has the tables, joblib runs the training, on the cores of this machine or on a Dask cluster.
+pandas has the tables. Runs on many cores, and their file, are in study.py.
 """
 
 import argparse
-import json
 import math
 import signal
 import sys
-import time
 import warnings
 from contextlib import closing
 from importlib import import_module
 
-import numpy as np
-
 try:
     import pandas as pd
-    from joblib import Parallel, delayed, effective_n_jobs, parallel_config
+
+    from experiments.study import COLUMNS, RUNS, Study, finished_runs, interrupt, signals_to
 except ImportError as error:
-    raise ImportError(f"{error}: .venv/bin/pip install -r requirements-extra.txt") from None
-from matplotlib import colormaps
-from matplotlib.colors import to_rgba
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+    where = "run python -m experiments.batch_sizes in the project's folder"
+    remedy = f"{error}: {where}, after .venv/bin/pip install -r requirements-extra.txt"
+    raise (SystemExit if __name__ == "__main__" else ImportError)(remedy) from None
+from matplotlib.markers import CARETUPBASE
 from tqdm import tqdm
 
 import plots
 from experiments import report
-from experiments.runs import STUCK_ABOVE, fastest_backend, train_from_seed
+from experiments.runs import STUCK_ABOVE, batch_sizes, fastest_backend, name_of
 from mlp_numpy import open_whole
 from train_mlp_numpy import METRICS, PARSER, add_flags, check_flags, load_data, number, run
 
-QUANTILES = {"low": 0.025, "median": 0.5, "high": 0.975}  # the median and the central 95 %
-STUCK_RULE = f"""stuck: a final training loss above {STUCK_ABOVE}, counted only where at least
-a quarter of the runs are below it; - where most are still on their way"""
-COLORS = ("#D55E00", "#0072B2", "#009E73", "#56B4E9", "#CC79A7")
+ABOVE = f"above {STUCK_ABOVE}"  # names the share of runs with such a final training loss
+COLOR = "#542788"  # of runs: not that of a class
 
 
 def compare(data, batch_sizes, seeds, n_hidden=(20,), n_jobs=-1, **options):
@@ -56,7 +50,7 @@ def compare(data, batch_sizes, seeds, n_hidden=(20,), n_jobs=-1, **options):
         options: those of `train`, but for the batch size.
 
     Returns:
-        A DataFrame with the columns batch_size (a text, such as "16" or "full"), seed, step and
+        A DataFrame with the columns batch_size (a text, such as "16" or "full"), seed, epoch and
         METRICS, and a row for each entry of each history.
 
     Raises:
@@ -68,14 +62,9 @@ def compare(data, batch_sizes, seeds, n_hidden=(20,), n_jobs=-1, **options):
     return pd.concat([runs[name_of(size), seed] for size, seed in keys], ignore_index=True)
 
 
-def name_of(batch_size):
-    """Return a batch size as text; None, the full batch, is "full"."""
-    return str(batch_size or "full")
-
-
 def as_table(name, seed, history):
     """Return a history as a table, with the batch size and the seed of its run."""
-    return pd.DataFrame({"batch_size": name, "seed": seed, **history})
+    return pd.DataFrame({"batch_size": name, "seed": seed, **{c: history[c] for c in COLUMNS}})
 
 
 def ends_of(histories):
@@ -83,108 +72,115 @@ def ends_of(histories):
     return histories.groupby(["batch_size", "seed"], sort=False).tail(1)
 
 
+def spread_of(n_runs):
+    """Return the name of the spread that so many runs can show, and its quantiles."""
+    if n_runs < 20:  # each is more than 5 % of them
+        return "least to greatest", {"low": 0, "median": 0.5, "high": 1}
+    return "central 95 %", {"low": 0.025, "median": 0.5, "high": 0.975}
+
+
 def summarise(runs):
     """Return how the runs of each batch size spread, a row for each; `ends_of` returns runs.
 
-    The columns are, for each metric, the quantiles metric_low, metric_median and metric_high, and
-    `stuck`, the share of runs that are stuck.
+    The columns are, for each metric, the quantiles metric_low, metric_median and metric_high, of
+    the spread that the smallest number of runs can show, and the share of runs whose final training
+    loss is above 0.2. These are stuck if others, after as many updates, are far below.
     """
     groups = runs.groupby("batch_size", sort=False)
+    _, spread = spread_of(groups.size().min())
     quantiles = {
         f"{metric}_{end}": groups[metric].quantile(q)
         for metric in METRICS
-        for end, q in QUANTILES.items()
+        for end, q in spread.items()
     }
-    stuck = groups["train_loss"].agg(stuck_share)
-    return pd.DataFrame({"runs": groups.size(), **quantiles, "stuck": stuck})
-
-
-def stuck_share(losses):
-    """Return the share of runs whose final training loss, in a Series, is above STUCK_ABOVE.
-
-    It is NaN unless a quarter of them are below: most are still on their way then.
-    """
-    return (losses > STUCK_ABOVE).mean() if losses.quantile(0.25) < STUCK_ABOVE else math.nan
+    above = groups["train_loss"].agg(lambda losses: (losses > STUCK_ABOVE).mean())
+    return pd.DataFrame({"runs": groups.size(), **quantiles, ABOVE.replace(" ", "_"): above})
 
 
 def as_text(summary, with_report=False):
-    """Return what `summarise` returns as it is printed: accuracies in percent, losses, stuck."""
+    """Return what `summarise` returns as it is printed: accuracies in percent, and losses."""
 
     def spread(metric, scale, digits):
-        rows = scale * summary[[f"{metric}_{end}" for end in QUANTILES]]
+        rows = scale * summary[[f"{metric}_{end}" for end in ("low", "median", "high")]]
         return [
             f"{median:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
             for low, median, high in rows.to_numpy()
         ]
 
-    table = pd.DataFrame(index=summary.index.rename("batch size"))
+    table = pd.DataFrame(index=summary.index)
     for metric in ("train_accuracy", "test_accuracy"):
         table[f"{metric.replace('_', ' ')}, %"] = spread(metric, 100, 2)
     for metric in ("train_loss", "test_loss"):
         table[metric.replace("_", " ")] = spread(metric, 1, 3)
-    table["stuck"] = (100 * summary["stuck"]).map("{:.0f} %".format).replace("nan %", "-")
+    table[ABOVE] = (100 * summary[ABOVE.replace(" ", "_")]).map("{:.0f} %".format)
     if with_report:
         table["report"] = [" / ".join(report.ACCURACIES.get(name, "-")) for name in table.index]
-    return table
+    return table.rename_axis(index=None, columns="batch size")  # the heading of the first column
 
 
-def figure_4(histories, title=None, x_label="epoch", with_report=False):
-    """Figure 4: how the curves of many seeds spread at each batch size, and where they end.
+@plots.plain_style
+def figure_4(histories, title=None, x="epoch", with_report=False):
+    """Figure 4: how the curves of many seeds spread, a column for each batch size.
 
-    Lines are medians, bands hold the central 95 %. In the last row each dot is where a run ends.
+    A line is the median of the runs, a band their spread. Thin lines are the medians of the other
+    batch sizes. In the last row each dot is the accuracy with which a run ends.
 
     Args:
         histories: what `compare` returns.
         title: what to write above.
-        x_label: what its column `step` counts.
+        x: the column to draw against: epoch, or one that was added.
         with_report: whether to mark the accuracies of the report's runs.
     """
-    figure, panels = plots.new_figure(10, 11.5, 3, 2, sharey="row")
-    accuracies = ["train_accuracy", "test_accuracy"]
-    groups = histories.assign(**100 * histories[accuracies]).groupby("batch_size", sort=False)
-    names, colors, lows = list(groups.groups), COLORS, []
-    if len(names) > len(COLORS):
-        colors = colormaps["viridis"](np.linspace(0, 0.9, len(names)))
-    for k, part in enumerate(("train", "test")):
-        loss, accuracy, end = panels[:, k]
-        for i, ((name, group), color) in enumerate(zip(groups, colors, strict=False)):
-            draw_band(loss, group, f"{part}_loss", color)
-            low = draw_band(accuracy, group, f"{part}_accuracy", color)
-            lows.append(low[len(low) // 10 :].min())
-            values = ends_of(group)[f"{part}_accuracy"]
-            end.scatter(i + abreast(values), values, s=9, color=color)
-            if with_report and name in report.MARKS:
-                end.plot(i, report.MARKS[name][k], **plots.REPORT_MARK)
-        loss.set(xlabel=x_label, title=f"{part} loss")
-        accuracy.set(xlabel=x_label, title=f"{part} accuracy")
-        end.set(xlabel="batch size", title=f"final {part} accuracy of each run")
-        end.set_xticks(range(len(names)), names)
-        end.grid(alpha=0.3, axis="y")
-    units = "cross-entropy (nats)", "accuracy (%)", "accuracy (%)"
-    for axes, unit in zip(panels[:, 0], units, strict=True):
-        axes.set_ylabel(unit)
-    # Accuracies begin at chance, far below what is to be seen: the first tenth may leave the panel.
-    panels[1, 0].set_ylim(min(lows) - 1, 100.5)
-    handles = [Line2D([], [], color=c, label=n) for n, c in zip(names, colors, strict=False)]
-    if with_report:
-        handles.append(Line2D([], [], label="the report's run", **plots.REPORT_MARK))
-    place = {"loc": "outside lower center", "ncols": min(len(handles), 8)}
-    figure.legend(handles=handles, title="batch size", **place)
+    losses, accuracies = ["train_loss", "test_loss"], ["train_accuracy", "test_accuracy"]
+    histories = histories.assign(**100 * histories[accuracies])
+    ends = ends_of(histories).groupby("batch_size", sort=False)
+    spread, quantiles = spread_of(ends.size().min())
+    curves = {
+        name: group.groupby(x)[losses + accuracies].quantile(list(quantiles.values())).unstack()
+        for name, group in histories.groupby("batch_size", sort=False)
+    }
+    options = {"sharey": "row", "squeeze": False, "height_ratios": [1, 1, 1, 1, 1.4]}
+    figure, panels = plots.new_figure(max(2 * len(curves), 6), 11, 5, len(curves), **options)
+    for column, (name, table), (_, runs) in zip(panels.T, curves.items(), ends, strict=True):
+        for axes, metric in zip(column[:4], losses + accuracies, strict=True):
+            low, median, high = table[metric].to_numpy().T
+            axes.plot(table.index, median, color=COLOR, label="median of the runs")
+            band = {"color": COLOR, "alpha": 0.2, "linewidth": 0, "label": spread}
+            axes.fill_between(table.index, low, high, **band)
+            for other in curves.keys() - {name}:
+                look = {"color": "0.7", "linewidth": 0.8, "zorder": 1}
+                axes.plot(curves[other][metric, 0.5], **look, label="medians of the other columns")
+            plots.epoch_axis(axes, table.index[-1], x)
+            axes.tick_params("x", labelsize="small", rotation=60, labelbottom=axes is column[3])
+            axes.set_xlabel(axes.get_xlabel() if axes is column[3] else None, size="small")
+        column[0].set_title("full batch" if name == "full" else f"batch size {name}")
+        for k, metric in enumerate(accuracies):
+            dots = k + abreast(runs[metric])
+            column[4].scatter(dots, runs[metric], s=3, color=COLOR, label="the end of a run")
+        for k, text in enumerate(report.ACCURACIES.get(name, ()) if with_report else ()):
+            over, _, percent = text.rpartition(" ")
+            label = f"the report's run{over and f', {text} %'}"
+            look = {"markersize": 5} | ({"marker": CARETUPBASE, "markersize": 8} if over else {})
+            column[4].plot(k, float(percent), **plots.REPORT_MARK | look, label=label)
+        column[4].set_xticks((0, 1), ("train", "test"))
+        column[4].set_xlim(-0.5, 1.5)
+    # Accuracies begin at chance, far below where they end: what is sure to be shown are the ends.
+    least = max(0, 5 * math.floor(ends[accuracies].min().min(axis=None) / 5 - 0.2))
+    most = max(table[losses].max(axis=None) for table in curves.values())
+    for axes, name in zip(panels[:, 0], [*losses, *accuracies, "final_accuracy"], strict=True):
+        is_loss = name in losses
+        axes.locator_params("y", integer=not is_loss)
+        axes.set_ylim((0, 1.05 * most) if is_loss else (least, 100.5))
+        unit = "\n(nats)" if is_loss else f" (%)\naxis begins at {least}"
+        axes.set_ylabel(name.replace("_", " ") + unit)
+    handles = {}
+    for axes in panels.flat:
+        axes.grid(alpha=0.3)
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=3)
     figure.suptitle(title)
     return figure
-
-
-def draw_band(axes, group, metric, color):
-    """Draw the median of runs as a line and the central 95 % as a band; return its lower edge."""
-    quantiles = group.groupby("step")[metric].quantile(list(QUANTILES.values())).unstack()
-    steps, (low, median, high) = quantiles.index, quantiles.to_numpy().T
-    shades = {"facecolor": to_rgba(color, 0.15), "edgecolor": to_rgba(color, 0.6)}
-    axes.fill_between(steps, low, high, linewidth=0.6, **shades)
-    marker = "o" if len(steps) == 1 else None  # a line of one point cannot be seen
-    axes.plot(steps, median, color=color, marker=marker)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(alpha=0.3)
-    return low
 
 
 def abreast(values, bin_width=0.25, width=0.84):
@@ -194,10 +190,9 @@ def abreast(values, bin_width=0.25, width=0.84):
     return min(0.06, width / sizes.max()) * (bins.cumcount() - (sizes - 1) / 2)
 
 
-# Below is the study: runs on many cores, on disk as they finish, and the command line.
+# Below is the command line.
 
-HISTORIES, RUNS, SUMMARY = "histories.jsonl", "runs.csv", "summary.csv"
-FIGURE = "figure4_batch_sizes.png"
+SUMMARY, FIGURE = "summary.csv", "figure4_batch_sizes.png"
 SETTINGS = ["budget", "max_steps", "eval_freq", "learning_rate", "dnn_hidden_units"]
 SETTINGS += ["dataset", "n_samples", "noise", "data_seed", "backend"]
 
@@ -207,94 +202,6 @@ BUDGETS = {
     "epochs": {"max_steps": 1500, "eval_freq": 10},
     "updates": {"max_steps": 75_000, "eval_freq": 500},
 }
-
-
-def train_run(data, n_hidden, batch_size, seed, options):
-    """Train one network; return the text of its batch size, its seed, history and seconds."""
-    name, start = name_of(batch_size), time.perf_counter()
-    try:
-        _, history = train_from_seed(data, seed, n_hidden, batch_size=batch_size, **options)
-    except (FloatingPointError, ValueError) as error:
-        raise type(error)(f"batch size {name}, seed {seed}: {error}") from error
-    return name, seed, history, round(time.perf_counter() - start, 4)
-
-
-def finished_runs(tasks, n_jobs=-1, client=None):
-    """Return an iterator of what `train_run` returns for the tasks, its arguments, as they end.
-
-    They run here, `n_jobs` at a time, or where a `client` of a Dask cluster sends them.
-    """
-    place = {"n_jobs": min(effective_n_jobs(n_jobs), max(len(tasks), 1))}  # idle ones take memory
-    if client:
-        place = {"backend": "dask", "client": client}
-    # The terminal sends Ctrl-C to every process; those that are started here shall ignore it.
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with parallel_config(**place):
-            # A batch of joblib's is one run, so that none that has finished waits for another.
-            parallel = Parallel(batch_size=1, return_as="generator_unordered")
-            return parallel(delayed(train_run)(*task) for task in tasks)
-    finally:
-        signal.signal(signal.SIGINT, handler)
-
-
-class Study:
-    """The runs that have finished, dicts by batch size and seed, and the file that keeps them.
-
-    Each is a line of histories.jsonl, written when it has finished: whoever is killed loses the
-    runs under way, but no other. Without a folder, None, nothing is read or written.
-    """
-
-    def __init__(self, folder, settings):
-        self.folder, self.settings, self.runs = folder, settings, {}
-
-    def begin(self, resume):
-        """Take in the runs of the folder to resume them, or see that there are none to lose.
-
-        Raises:
-            ValueError: when they have other settings, or are not finished and not resumed.
-        """
-        path = self.folder / HISTORIES
-        content = path.read_bytes() if path.exists() else b""
-        lines = content[: content.rfind(b"\n") + 1].splitlines(True)  # the last may be cut off
-        if not resume:
-            if lines and not (self.folder / SUMMARY).exists():
-                state = f"{path} has {len(lines)} runs of a study that was not finished"
-                raise ValueError(f"{state}; pass --resume to go on with it, or remove the file")
-            return
-        try:
-            entries = [json.loads(line) for line in lines]
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path} is damaged ({error}); remove the line or the file") from None
-        for entry in entries:
-            for name, value in self.settings.items():
-                if entry.get(name) != value:
-                    raise ValueError(f"{path} is of --{name} {entry.get(name)}, not {value}")
-            self.runs[entry["batch_size"], entry["seed"]] = entry
-        with open_whole(path) as file:
-            file.writelines(lines)
-
-    def add(self, name, seed, history, seconds):
-        """Take in a run that has finished."""
-        history = {key: values.tolist() for key, values in history.items()}
-        entry = {"batch_size": name, "seed": seed, "seconds": seconds, "history": history}
-        if self.folder:
-            (self.folder / SUMMARY).unlink(missing_ok=True)  # it would be of another study
-            with open(self.folder / HISTORIES, "a" if self.runs else "w") as file:
-                file.write(json.dumps(self.settings | entry) + "\n")
-        self.runs[name, seed] = entry
-
-    def tables(self, keys):
-        """Return the histories of these runs, and the rows of runs.csv."""
-        histories = pd.concat([as_table(*key, self.runs[key]["history"]) for key in keys])
-        seconds = [self.runs[key]["seconds"] for key in keys]
-        ends = ends_of(histories).drop(columns="step")
-        return histories, ends.assign(seconds=seconds, **self.settings)
-
-
-def batch_sizes(text):
-    """Parse `--batch_sizes`: whole numbers or `full`, with commas between."""
-    return list(dict.fromkeys(number(int, 1, full=None)(size) for size in text.split(",")))
 
 
 def parse_args(argv):
@@ -340,13 +247,6 @@ def main(argv=None):
     parser, args = parse_args(argv)
     settings = {name: str(getattr(args, name)) for name in SETTINGS}
     settings["dnn_hidden_units"] = ",".join(map(str, args.dnn_hidden_units)) or "none"
-    study = Study(None if args.no_output else args.output_dir, settings)
-    try:
-        if study.folder:
-            study.begin(args.resume)
-    except ValueError as error:
-        parser.error(f"argument --output_dir: {error}")
-    client = connect(parser, args.dask) if args.dask else None
 
     data = load_data(args.dataset, args.n_samples, args.noise, seed=args.data_seed)
     n_rows, n_updates, tasks = len(data.x_train), {}, {}
@@ -363,12 +263,20 @@ def main(argv=None):
         for seed in range(args.seed, args.seed + args.n_seeds):
             tasks[name, seed] = data, args.dnn_hidden_units, size, seed, options
 
+    study = Study(None if args.no_output else args.output_dir, settings)
+    try:
+        if study.folder:
+            study.begin(tasks, args.resume)
+    except ValueError as error:
+        parser.error(f"argument --output_dir: {error}")
+    client = connect(parser, args.dask) if args.dask else None
     left = [task for key, task in tasks.items() if key not in study.runs]
     n_runs, n_done = len(tasks), len(tasks) - len(left)
     if args.resume:
         print(f"{n_done} of {n_runs} runs are there already", flush=True)
     try:
         with (
+            signals_to(interrupt, "SIGINT", "SIGTERM", "SIGHUP"),
             warnings.catch_warnings(),
             closing(finished_runs(left, args.n_jobs, client)) as results,
             tqdm(total=n_runs, initial=n_done, unit="run", disable=None) as bar,  # on a terminal
@@ -383,33 +291,38 @@ def main(argv=None):
         count = f"{len(tasks.keys() & study.runs.keys())} of {n_runs} runs are done"
         hint = "; the same command with --resume goes on from there" if study.folder else ""
         print(f"{parser.prog}: {reason}; {count}{hint}", file=sys.stderr)
-        return 130 if stopped else 1
+        return 128 + (error.args or (signal.SIGINT,))[0] if stopped else 1
 
-    histories, runs = study.tables(tasks)
-    n_epochs = histories.groupby("batch_size")["step"].max()
+    histories = pd.concat([as_table(*key, study.runs[key][0]) for key in tasks])
+    seconds = [study.runs[key][1] for key in tasks]
+    runs = ends_of(histories).drop(columns="epoch").assign(seconds=seconds, **settings)
+    n_epochs = histories.groupby("batch_size")["epoch"].max()
     summary = summarise(runs)
     summary.insert(1, "epochs", n_epochs)
     summary.insert(2, "updates", n_epochs * pd.Series(n_updates))
     summary["seconds"] = runs.groupby("batch_size")["seconds"].median()
     with_report = settings.items() >= report.SETTINGS.items()
-    table, losses = as_text(summary, with_report), ["train loss", "test loss"]
-    print(f"median [central 95 %] of {args.n_seeds} seeds\n")
-    print(table.drop(columns=losses).to_string(), end="\n\n")
-    print(table[losses].join(summary[["updates", "seconds"]].round(2)).to_string(), end="\n\n")
-    print(STUCK_RULE)
+    table = as_text(summary, with_report).assign(**summary[["updates", "seconds"]].round(2))
+    second = ["train loss", "test loss", ABOVE, "updates", "seconds"]
+    print(f"median [{spread_of(args.n_seeds)[0]}] of {args.n_seeds} seeds\n")
+    print(table.drop(columns=second).to_string(), end="\n\n")
+    print(table[second].to_string(), end="\n\n")
+    print(f"{ABOVE}: the share of runs with such a final train loss")
     if study.folder:
         for name, content in (RUNS, runs), (SUMMARY, summary.reset_index()):
             with open_whole(study.folder / name) as file:
                 content.to_csv(file, index=False)
             print(f"wrote {study.folder / name}")
     if study.folder or args.show:
-        x_label, study_of = "epoch", f"{args.max_steps:,} {args.budget} on {args.dataset}"
+        x = "epoch"
         if args.budget == "updates":
-            histories["step"] *= histories["batch_size"].map(n_updates)
-            x_label = "updates"
-        spread = f"median and central 95 % of {args.n_seeds} seeds"
-        title = f"{study_of}, learning rate {args.learning_rate:g}: {spread}"
-        plots.finish({FIGURE: figure_4(histories, title, x_label, with_report)}, args)
+            x = "updates"
+            histories[x] = histories["epoch"] * histories["batch_size"].map(n_updates)
+        title = (
+            f"Figure 4: {args.n_seeds} runs with each batch size, of {args.max_steps:,} "
+            f"{args.budget} on {args.dataset}, learning rate {args.learning_rate:g}"
+        )
+        plots.finish({FIGURE: figure_4(histories, title, x, with_report)}, args)
     return 0
 
 

@@ -9,9 +9,6 @@ ACCURACIES = {
     "full": ("86.88", "84.50"),
 }
 
-# The same as numbers, to mark in figures.
-MARKS = {name: [float(text.split()[-1]) for text in both] for name, both in ACCURACIES.items()}
-
 # How the full batch ends, by the keys of a history; the report gives no other losses.
 FULL_BATCH = {
     "train_loss": 0.3037,
@@ -39,3 +36,7 @@ def beside_report(history):
 
     ours = {key: history[key][-1] for key in FULL_BATCH}
     return pd.DataFrame({"ours": ours, "report": FULL_BATCH}).round(4)
+
+
+if __name__ == "__main__":
+    raise SystemExit("report.py is no script; run for example: python -m experiments.batch_sizes")
