@@ -141,16 +141,16 @@ def check_network(n_inputs, n_hidden, n_classes, rng, n_rows=6, network=MLP):
     targets = np.eye(n_classes)[rng.integers(n_classes, size=n_rows)]
     loss = CrossEntropy()
     for _ in range(1000):
-        x = z = rng.normal(size=(n_rows, n_inputs))
-        model, kinks = network(n_inputs, n_hidden, n_classes), []
+        x = out = rng.normal(size=(n_rows, n_inputs))
+        model, relu_inputs = network(n_inputs, n_hidden, n_classes), []
         for layer in model.layers:
             for name, param in getattr(layer, "params", {}).items():
                 layer.params[name] = rng.normal(0, 0.7, np.shape(param))
             if isinstance(layer, ReLU):
-                kinks.append(z)
-            z = layer.forward(z)
-        usable = all(np.abs(z).min() > KINK and (z > 0).any(axis=1).all() for z in kinks)
-        if usable and z.min() > 1e-12:
+                relu_inputs.append(out)
+            out = layer.forward(out)
+        usable = all(np.abs(z).min() > KINK and (z > 0).any(axis=1).all() for z in relu_inputs)
+        if usable and out.min() > 1e-12:
             break
     else:
         raise RuntimeError(

@@ -47,6 +47,7 @@ def test_linear_starts_with_weights_of_normal_0_and_a_tenth_and_with_biases_of_z
     assert weight.std() == pytest.approx(0.1, rel=0.02)
     assert np.mean(np.abs(weight) < 0.1) == pytest.approx(0.683, abs=0.005)  # normal, not uniform
     assert not layer.params["bias"].any()
+    assert not any(grad.any() for grad in layer.grads.values())
     assert {name: grad.shape for name, grad in layer.grads.items()} == {
         name: param.shape for name, param in layer.params.items()
     }
@@ -97,6 +98,7 @@ def test_cross_entropy_of_known_probabilities():
     assert loss.forward([[0.5, 0.5], [0.75, 0.25]], targets) == pytest.approx(1.5 * math.log(2))
     assert loss.backward() == pytest.approx(np.array([[-0.25, 0.25], [0.375, -0.375]]))
     assert math.copysign(1, loss.forward(targets, targets)) == 1  # 0.0, not -0.0
+    assert type(loss.forward(targets, targets)) is float
 
 
 def test_cross_entropy_takes_the_gradient_of_arrays_without_a_forward():
@@ -160,6 +162,19 @@ def test_backward_uses_the_latest_forward(kind):
 
 
 @LAYERS
+def test_what_a_layer_has_returned_does_not_change_with_the_next_batch(kind):
+    layer, (first, second) = make(kind), np.random.default_rng(0).normal(size=(2, 2, 4, 3))
+
+    def returned(x, dout):
+        return [layer.forward(x), layer.backward(dout), *getattr(layer, "grads", {}).values()]
+
+    kept = returned(*first)
+    copies = [array.copy() for array in kept]
+    returned(*second)
+    assert all(map(np.array_equal, kept, copies))
+
+
+@LAYERS
 def test_layers_change_none_of_their_arguments(kind):
     layer, (x, dout) = make(kind), np.random.default_rng(0).normal(size=(2, 4, 3))
     kept = x.copy(), dout.copy()
@@ -181,7 +196,7 @@ def test_layers_give_the_answer_of_float64_for_any_container_of_numbers(kind, co
     layer, x, dout = make(kind), [[1, -2, 3]], [[4, 0, -1]]
     right = layer.forward(np.array(x, float)), layer.backward(np.array(dout, float))
     got = layer.forward(convert(x)), layer.backward(convert(dout))
-    assert np.array_equal(got, right)
+    assert np.array(got) == pytest.approx(np.array(right), rel=1e-12)
     for array in got:
         assert type(array) is np.ndarray
         assert array.dtype == np.float64
@@ -206,7 +221,7 @@ def test_parameters_may_be_any_container_of_numbers(convert):
     for got, right in zip(*results[::-1], strict=True):
         assert type(got) is np.ndarray
         assert got.dtype == np.float64
-        assert np.array_equal(got, right)
+        assert got == pytest.approx(right, rel=1e-12)
 
 
 @LAYERS
@@ -297,9 +312,10 @@ def test_relu_and_softmax_work_on_the_last_axis_of_any_shape(kind):
     right = layer.forward(x), layer.backward(dout)
     for shape in ((2, 2, 3), (1, 4, 1, 3)):
         got = layer.forward(x.reshape(shape)), layer.backward(dout.reshape(shape))
-        assert np.array_equal(np.reshape(got, (2, 4, 3)), right)
+        assert np.reshape(got, (2, 4, 3)) == pytest.approx(np.array(right), rel=1e-12)
     for i in range(4):
-        assert np.array_equal((layer.forward(x[i]), layer.backward(dout[i])), np.array(right)[:, i])
+        got = layer.forward(x[i]), layer.backward(dout[i])
+        assert np.array(got) == pytest.approx(np.array(right)[:, i], rel=1e-12)
 
 
 def test_run_as_a_script_it_says_what_to_run_instead():
