@@ -14,8 +14,7 @@ import numpy as np
 from PIL import Image
 
 import plots
-from experiments.batch_sizes import batch_sizes, name_of
-from experiments.runs import fastest_backend
+from experiments.runs import batch_sizes, fastest_backend, name_of
 from mlp_numpy import MLP, open_whole
 from modules import as_rng
 from train_mlp_numpy import (
@@ -70,26 +69,43 @@ def boundary_frames(runs, data, resolution=120):
         data: a train_mlp_numpy.Data of two features, whose test points are drawn.
         resolution: the points along each side of the grid on which the networks are evaluated.
     """
-    figure, panels = plots.new_figure(3.2 * len(runs), 3.7, 1, len(runs), squeeze=False)
-    for axes, name in zip(panels[0], runs, strict=True):
-        classes, style = data.y_test.argmax(axis=1), {"edgecolors": "white", "linewidths": 0.4}
-        plots.scatter(axes, data.x_test, classes, "test", **style)
-        plots.fit_limits(axes, np.concatenate([data.x_train, data.x_test]))
-        axes.set(xticks=[], yticks=[])
-        axes.set_title("full batch" if name == "full" else f"batch size {name}")
+    figure = empty_panels(runs, data)
     for epoch in next(iter(runs.values())):
-        artists = []
-        for axes, networks in zip(panels[0], runs.values(), strict=True):
-            artists += plots.draw_regions(axes, networks[epoch].forward, resolution)
-            axes.set_xlabel(test_percent(networks[epoch], data))
-        figure.suptitle(f"epoch {epoch}")
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # from now on everything stays where it is
+        networks = [run[epoch] for run in runs.values()]
+        artists = draw_frame(figure, epoch, networks, data, resolution)
         yield figure
         for artist in artists:
             artist.remove()
 
 
+@plots.plain_style
+def empty_panels(names, data):
+    """Return a Figure with a panel for each batch size, a text, that shows the test points."""
+    figure, panels = plots.new_figure(3.2 * len(names), 3.4, 1, len(names), squeeze=False)
+    for axes, name in zip(panels[0], names, strict=True):
+        plots.scatter(axes, data.x_test, data.y_test.argmax(axis=1), "test")
+        plots.fit_limits(axes, np.concatenate([data.x_train, data.x_test]))
+        axes.set(xticks=[], yticks=[])
+        axes.set_title("full batch" if name == "full" else f"batch size {name}")
+    classes = [f"class {k}" for k in range(data.y_test.shape[1])]
+    plots.legend_below(figure, plots.legend_handles(classes, ["test"]))
+    return figure
+
+
+@plots.plain_style
+def draw_frame(figure, epoch, networks, data, resolution):
+    """Draw the decision boundaries of networks, one in each panel; return what to remove again."""
+    artists = []
+    for axes, network in zip(figure.axes, networks, strict=True):
+        artists += plots.draw_regions(axes, network.forward, resolution)
+        axes.set_xlabel(test_percent(network, data))
+    figure.suptitle(f"epoch {epoch}")
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # from now on everything stays where it is
+    return artists
+
+
+@plots.plain_style
 def animation(figures, file_format, dpi=96):
     """Return an animation that repeats for ever, as the bytes of a picture.
 

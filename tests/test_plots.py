@@ -336,11 +336,11 @@ def test_the_figures_of_a_run_say_of_what_they_are(plots):
 
 
 def test_no_figure_depends_on_the_settings_of_the_user(plots):
-    predict, digits = class_1_right_of(0), load_data("digits", 60)
+    predict = class_1_right_of(0)
 
     def draw():
         return [
-            pixels(plots.data_set(digits, "title")),
+            pixels(plots.new_figure(3, 2)[0]),
             pixels(plots.data_set(data_of(2), "title")),
             pixels(plots.decision_boundary(MLP(2, [4], 3, 0).forward, data_of(3), "title")),
             pixels_in_window(plots.curves(history_of(), "title", {"train_loss": 0.3})),

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+from test_plots import BLUE, GREEN, ORANGE, same_in_any_style
 
 from mlp_numpy import MLP
 from train_mlp_numpy import accuracy, load_data, train
@@ -66,7 +67,40 @@ def test_a_frame_shows_every_batch_size_at_the_same_epoch(boundary, data):
             colors = image.get_array()[0]
             x = np.linspace(*axes.get_xlim(), len(colors))
             assert np.array_equal(colors[:, 0] > colors[:, 2], x > networks[epoch].edge)  # orange
+            (line,) = (part for part in axes.collections if "Contour" in type(part).__name__)
+            edge = line.get_paths()[0].vertices[:, 0]
+            assert edge == pytest.approx(networks[epoch].edge, abs=0.05)
+            (x0, y0), (x1, y1) = axes.transData.transform([(0, 0), (1, 1)])
+            assert x1 - x0 == pytest.approx(y1 - y0)  # circles are circles
     assert seen[0] == seen[1]  # the same figure, and nothing in it has moved
+
+
+@pytest.mark.parametrize(("data_set", "colors"), [("moons", 2), ("blobs", 3)])
+def test_a_frame_says_which_class_has_which_colour(boundary, data_set, colors):
+    from matplotlib.colors import same_color, to_rgba
+
+    colors, data = [BLUE, ORANGE, GREEN][:colors], load_data(data_set, n_samples=60)
+    network = MLP(2, [], len(colors), rng=0)
+    (figure,) = boundary.boundary_frames({"full": {0: network}}, data)
+    figure.savefig(io.BytesIO())
+    points = figure.axes[0].collections[0].get_facecolors()
+    assert points.tolist() == [[*to_rgba(colors[k])] for k in data.y_test.argmax(axis=1)]
+    (legend,) = figure.legends
+    *classes, test = legend.legend_handles
+    assert [mark.get_label() for mark in classes] == [f"class {k}" for k in range(len(colors))]
+    assert all(map(same_color, [mark.get_color() for mark in classes], colors))
+    assert (test.get_label(), test.get_marker()) == ("test", "^")
+    box = legend.get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.x1  # even in the narrowest figure
+
+
+def test_the_animation_does_not_depend_on_the_settings_of_the_user(boundary, data):
+    runs = {"full": {0: Split(0), 1: Split(1)}, "16": {0: Split(-1), 1: Split(0.5)}}
+
+    def draw():
+        return boundary.animation(boundary.boundary_frames(runs, data, 20), "GIF", dpi=40)
+
+    assert same_in_any_style(draw)
 
 
 @pytest.mark.parametrize("file_format", ["GIF", "PNG"])
@@ -92,17 +126,31 @@ def test_an_animation_has_every_frame_and_repeats(boundary, data, file_format):
     assert blue > red
 
 
-def test_the_command_writes_the_animation(boundary, tmp_path, capsys):
-    from PIL import Image
-
-    flags = ["--n_samples=60", "--max_steps=6", "--backend=numpy", "--batch_sizes=16,1"]
+def test_the_command_animates_what_its_flags_ask_for(boundary, tmp_path, capsys):
+    flags = ["--n_samples=60", "--noise=0.1", "--data_seed=3", "--seed=4", "--dnn_hidden_units=5"]
+    flags += ["--learning_rate=0.5", "--max_steps=6", "--backend=numpy", "--batch_sizes=16,full"]
     assert boundary.main([*flags, f"--output_dir={tmp_path}"]) == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["boundary.gif"]
-    with Image.open(tmp_path / "boundary.gif") as image:
-        assert image.n_frames == len(boundary.epochs_to_show(6))
+    data = load_data(n_samples=60, noise=0.1, seed=3)
+    epochs = boundary.epochs_to_show(6)
+    runs = {
+        name: boundary.snapshots(data, epochs, 4, [5], learning_rate=0.5, batch_size=batch_size)
+        for name, batch_size in {"16": 16, "full": None}.items()
+    }
+    expected = boundary.animation(boundary.boundary_frames(runs, data), "GIF")
+    (path,) = tmp_path.iterdir()
+    assert (path.name, path.read_bytes() == expected) == ("boundary.gif", True)
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines[:2]] == ["batch size 16", "batch size 1"]
-    assert lines[-1] == f"wrote {tmp_path / 'boundary.gif'}"
+    for line, (name, networks) in zip(lines[:2], runs.items(), strict=True):
+        percent = 100 * accuracy(networks[6].forward(data.x_test), data.y_test)
+        assert line == f"batch size {name}: test accuracy {percent:.1f} % at epoch 6"
+    assert lines[2:] == [f"wrote {path}"]
+
+
+def test_without_output_nothing_is_drawn(boundary, monkeypatch, capsys):
+    monkeypatch.delattr(boundary, "animation")
+    flags = ["--n_samples=20", "--max_steps=1", "--batch_sizes=8", "--backend=numpy"]
+    assert boundary.main([*flags, "--no_output"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
 
 
 @pytest.mark.parametrize("flags", [["--dataset", "digits"], ["--show"], ["--batch_sizes", "0"]])
