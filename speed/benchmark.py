@@ -17,12 +17,13 @@ import os
 import platform
 import re
 import statistics
+import tempfile
 from pathlib import Path
 
 from mlp_numpy import open_whole
 from speed import contenders
 from speed.rounds import TABLE, Case, Row, measure
-from train_mlp_numpy import PARSER, number, run
+from train_mlp_numpy import PARSER, folder, number, run
 
 HEADINGS = {  # of the functions in contenders.py
     "straightforward": "straightforward",
@@ -32,8 +33,8 @@ HEADINGS = {  # of the functions in contenders.py
     "torch_eager": "PyTorch",
     "torch_compiled": "PyTorch compiled",
     "jax_scan": "JAX",
-    "limit_in_c": "limit",  # for small networks
-    "matrix_products": "limit",  # for large ones
+    "plain_c": "plain C",  # small networks only
+    "matrix_products": "bare products",  # large ones only
 }
 SMALL = [
     *(Case((2, 20, 2), "moons", 800, size) for size in (1, 16, 64, 256, 800)),
@@ -52,14 +53,20 @@ STYLES = {
     "PyTorch": {"color": "#D55E00", "marker": "^"},
     "PyTorch compiled": {"color": "#CC79A7", "marker": ">"},
     "JAX": {"color": "#009E73", "marker": "P"},
-    "limit": {"color": "0.5", "marker": "|", "markersize": 16, "markeredgewidth": 2},
+    "plain C": {"color": "0.4", "marker": "|", "markersize": 9, "markeredgewidth": 3},
+    "bare products": {"color": "0.4", "marker": "*", "markersize": 8},
 }
+LANES = [  # of a row of the picture, so that markers of equal values do not cover each other
+    ("straightforward", "PyTorch", "bare products"),
+    ("ours: numpy", "ours: numba", "scikit-learn"),
+    ("PyTorch compiled", "JAX", "plain C"),
+]
 
 
 def measure_all(n_rounds):
     """Yield the Rows of all contenders in all cases."""
     for case in SMALL + LARGE:
-        left_out = "limit_in_c" if case in LARGE else "matrix_products"
+        left_out = "plain_c" if case in LARGE else "matrix_products"
         names = [name for name in HEADINGS if name not in ("compiled", left_out)]
         others = [getattr(contenders, name) for name in names]
         n = math.ceil(n_rounds / 3) if case in LARGE else n_rounds
@@ -103,7 +110,8 @@ def report(rows, machine):
         f"# An epoch, side by side\n\n{machine}\n\n"
         f"## One thread, all in float64\n\n{table(rows)}\n\n"
         "The median time of an epoch and, in brackets, how many times as long as numba it takes. "
-        f"The quartiles are off by {spread(rows)}.\n"
+        f"The quartiles are off by {spread(rows)}. Plain C takes one row at a time; the bare "
+        "products are those of matrices, and nothing else.\n"
     )
 
 
@@ -129,59 +137,83 @@ def this_machine():
 
 def draw(rows):
     """Return a matplotlib Figure of how many times as long as ours others take."""
-    from matplotlib.figure import Figure
+    import plots  # not above: each contender's process imports this file as well
 
     cases = list(dict.fromkeys(row.case for row in rows))
-    figure = Figure(figsize=(8.4, 1.9 + 0.36 * len(cases)), layout="constrained")
-    axes = figure.subplots()
-    for name, style in STYLES.items():
-        mine = [row for row in rows if HEADINGS[row.contender] == name]
-        places = [cases.index(row.case) for row in mine]
-        axes.plot([row.ratio for row in mine], places, linestyle="", label=name, **style)
-    axes.axvline(1, color="0.6", zorder=0)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.set_yticks(range(len(cases)), cases)
-    axes.invert_yaxis()
-    axes.grid(axis="x", color="0.9")
-    axes.set_axisbelow(True)
-    axes.set_xlabel("time of an epoch, as a multiple of ours: numba")
-    figure.legend(loc="outside lower center", ncols=4)
+    figure, axes = plots.new_figure(9, 2.1 + 0.42 * len(cases))
+    plots.plain_style(draw_ratios)(figure, axes, rows, cases)
     return figure
 
 
+def draw_ratios(figure, axes, rows, cases):
+    """Draw each case on a line of its own, and the legend."""
+    for name, style in STYLES.items():
+        mine = [row for row in rows if HEADINGS[row.contender] == name]
+        (lane,) = (k for k, names in enumerate(LANES) if name in names)
+        places = [cases.index(row.case) + 0.25 * (lane - 1) for row in mine]
+        axes.plot([row.ratio for row in mine], places, linestyle="", label=name, **style)
+    axes.axvline(1, color="0.6", zorder=0)
+    for place in range(0, len(cases), 2):
+        axes.axhspan(place - 0.5, place + 0.5, color="0.95", zorder=-1)
+    ticks = [digit * 10.0**power for power in range(-3, 6) for digit in (1, 2, 5)]
+    low = max(tick for tick in ticks if tick <= min(row.ratio for row in rows))
+    high = min(tick for tick in ticks if tick >= max(row.ratio for row in rows))
+    axes.set_xscale("log")
+    axes.set_xticks([tick for tick in ticks if low <= tick <= high])
+    axes.set_xticks([], minor=True)
+    axes.set_xlim(low, high)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_yticks(range(len(cases)), cases)
+    axes.set_ylim(len(cases) - 0.5, -0.5)
+    axes.grid(axis="x", color="0.85")
+    axes.set_axisbelow(True)
+    figure.suptitle(f"The time of an epoch as a multiple of ours: numba ({TABLE})")
+    axes.set_xlabel("ratio of times, the median of all rounds")
+    axes.set_ylabel("network, rows of a batch")
+    figure.legend(loc="outside lower center", ncols=5)
+
+
 def read_rows(path):
-    """Return the Rows in a CSV file that `main` wrote."""
-    with open(path, newline="") as file:
-        lines = [line for line in csv.DictReader(file) if line["table"] == TABLE]
-    return [
-        Row(*(line[k] for k in Row._fields[:3]), *(float(line[k]) for k in Row._fields[3:]))
-        for line in lines
-    ]
+    """Return the Rows in a CSV file that `main` wrote; any other file is a ValueError."""
+    with open(path, newline="", encoding="utf-8") as file:
+        try:
+            lines = [line for line in csv.DictReader(file) if line["table"] == TABLE]
+            names, numbers = Row._fields[:3], Row._fields[3:]
+            rows = [
+                Row(*map(line.get, names), *(float(line[k]) for k in numbers)) for line in lines
+            ]
+            if not rows or not {row.contender for row in rows} <= {*HEADINGS}:
+                raise ValueError("there are no rows of these contenders")
+        except (KeyError, TypeError, ValueError, csv.Error) as error:
+            raise ValueError(f"{path} was not written by this benchmark: {error!r}") from error
+    return rows
+
+
+def tell(text):
+    """Print a text at once, with u for µ, which not every stdout can take."""
+    print(text.replace("µ", "u"), flush=True)
 
 
 def main(argv=None):
-    """Measure, on one thread and, if it can be, one core; print and write."""
+    """Measure; print and write."""
     about = "Time an epoch of ours and of others, in about ten minutes."
     parser = argparse.ArgumentParser(description=about, **PARSER)
-    flag = parser.add_argument
+    flag, files = parser.add_argument, "folder for side_by_side.md, .csv, .png"
     flag("--n_rounds", type=number(int, 1), default=15, help="how often each is timed")
-    flag(
-        "--output_dir", type=Path, default="outputs", help="folder for side_by_side.md, .csv, .png"
-    )
+    flag("--output_dir", type=folder, default="outputs", help=files)
     args = parser.parse_args(argv)
-    args.output_dir.mkdir(parents=True, exist_ok=True)
-    for name in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
-        os.environ[f"{name}_NUM_THREADS"] = "1"  # for the processes to come
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    try:
+        args.output_dir.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=args.output_dir).close()
+    except OSError as error:
+        parser.error(f"argument --output_dir: {error}; name a folder that can be written")
     machine, rows = this_machine(), []
-    print(machine)
+    tell(machine)
     for row in measure_all(args.n_rounds):
         rows.append(row)
-        print(f"{row.case}: {HEADINGS[row.contender]} {in_words(row)}", flush=True)
+        tell(f"{row.case}: {HEADINGS[row.contender]} {in_words(row)}")
     text, lines, picture = report(rows, machine), io.StringIO(), io.BytesIO()
-    print(f"\n{text}")
+    tell(f"\n{text}")
     csv.writer(lines, lineterminator="\n").writerows([Row._fields, *rows])
     draw(rows).savefig(picture, dpi=150)
     contents = {"md": text.encode(), "csv": lines.getvalue().encode(), "png": picture.getvalue()}

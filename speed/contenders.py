@@ -216,8 +216,8 @@ def jax_scan(work, epoch_done):
         epoch_done(partial(flat, params))
 
 
-def limit_in_c(work, epoch_done):
-    """The limit for a small network: limit.c, compiled for it."""
+def plain_c(work, epoch_done):
+    """A loop in C over the rows, for a small network: plain.c, compiled for its sizes."""
     layers = [f"LAYER({n_in}, {n_out})" for n_in, n_out in pairwise(work.sizes)]
     flags = [
         *("-O3", "-march=native", "-ffast-math", "-fPIC"),
@@ -226,11 +226,11 @@ def limit_in_c(work, epoch_done):
         f"-DINPUTS={work.sizes[0]}",
         f"-DCLASSES={work.sizes[-1]}",
     ]
-    compiler, source = shutil.which("cc"), Path(__file__).with_name("limit.c")
+    compiler, source = shutil.which("cc"), Path(__file__).with_name("plain.c")
     if compiler is None:
         raise ImportError("there is no C compiler")
     with tempfile.TemporaryDirectory() as folder:
-        code, library = Path(folder) / "limit.o", Path(folder) / "limit.so"
+        code, library = Path(folder) / "plain.o", Path(folder) / "plain.so"
         subprocess.run([compiler, *flags, "-c", source, "-o", code], check=True)
         # Linked without -ffast-math: with it, loading the library would make the whole process
         # round the smallest numbers (below 2.2e-308) to zero.
@@ -243,7 +243,7 @@ def limit_in_c(work, epoch_done):
     for weight, bias in pairs(initial(work).layers):
         begin, end = end, end + weight.size + bias.size
         view = params[begin : begin + weight.size]
-        wide = weight.shape[0] <= weight.shape[1] or weight.shape[1] >= 16  # as in limit.c
+        wide = weight.shape[0] <= weight.shape[1] or weight.shape[1] >= 16  # as in plain.c
         view = view.reshape(weight.shape) if wide else view.reshape(weight.T.shape).T
         view[...] = weight
         views.append((view, params[end - bias.size : end]))
@@ -256,7 +256,7 @@ def limit_in_c(work, epoch_done):
 
 
 def matrix_products(work, epoch_done):
-    """The limit for a large network: the products of matrices in its updates, and nothing else."""
+    """Of the updates of a large network, the products of matrices, and nothing else."""
     weights = [weight for weight, _ in pairs(initial(work).layers)]
     gradients = [np.empty_like(weight) for weight in weights]
     sizes = len(weights[0]), *(weight.shape[1] for weight in weights)
@@ -272,3 +272,7 @@ def matrix_products(work, epoch_done):
                 if i > 0:
                     np.dot(douts[i + 1][:n], weights[i].T, out=douts[i][:n])
         epoch_done(None)
+
+
+if __name__ == "__main__":
+    raise SystemExit("contenders.py is no script: run python -m speed.benchmark")

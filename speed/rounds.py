@@ -1,10 +1,11 @@
 """Contenders take turns: each in a process of its own, a round of an epoch or a few at a time.
 
-So none is slowed by the threads or the memory of another, and a change of the machine's speed hits
-all alike.
+Each process has one thread and, where it can be, one core. So none is slowed by the threads or the
+memory of another, and a change of the machine's speed hits all alike.
 """
 
 import multiprocessing
+import os
 import signal
 import statistics
 import sys
@@ -13,6 +14,7 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from speed import contenders
 from train_mlp_numpy import load_data
@@ -148,9 +150,13 @@ def serve(connection, contender, case):
     The parameters are sent after the first epoch only. A failure is sent as a text.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process hears it
+    for name in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
+        os.environ[f"{name}_NUM_THREADS"] = "1"
+    threadpool_limits(1)  # of what is loaded already
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     warnings.simplefilter("ignore")
-    work = make_work(case)
-    n_epochs, is_first, start = connection.recv(), True, time.perf_counter()
+    work, n_epochs, is_first, start = make_work(case), None, True, None
 
     def epoch_done(params):
         nonlocal n_epochs, is_first, start
@@ -161,6 +167,13 @@ def serve(connection, contender, case):
             n_epochs, is_first, start = connection.recv(), False, time.perf_counter()
 
     try:
+        n_epochs, start = connection.recv(), time.perf_counter()
         contender(work, epoch_done)
+    except (EOFError, BrokenPipeError):  # nobody asks any more
+        return
     except Exception as error:  # not installed, or it cannot do this
         connection.send(f"{type(error).__name__}: {error}".splitlines()[0])
+
+
+if __name__ == "__main__":
+    raise SystemExit("rounds.py is no script: run python -m speed.benchmark")

@@ -1,5 +1,5 @@
-/* What a C compiler makes of the training loop when it knows every size beforehand: the limit for
-   a small network, one row at a time. contenders.py compiles it with -O3 -march=native -ffast-math;
+/* What a C compiler makes of the plainest training loop, one row at a time, when it knows every size
+   beforehand. contenders.py compiles it with -O3 -march=native -ffast-math;
    FORWARD lists the layers, as in -DFORWARD="LAYER(2, 20) LAYER(20, 2)", and BACKWARD lists them
    from the last to the first. */
 
