@@ -202,18 +202,17 @@ def table(checks, least=0):
     rows = []
     for subject, group in groupby(checks, key=lambda check: check.subject):
         group = list(group)
-        error = max(check.error for check in group)
-        if subject.startswith("MLP") and error < LIMIT:
-            elements = sum(check.elements for check in group)
+        if subject.startswith("MLP") and all(check.error < LIMIT for check in group):
+            elements, error = sum(c.elements for c in group), max(c.error for c in group)
             group = [Check(subject, "every weight and bias", elements, error)]
         rows += group
     lines = [f"{'':<23} {'gradient':<21} {'elements':>8} {'relative error':>15}  verdict"]
     for subject, gradient, elements, error in rows:
         verdict = f"{error_text(error, least):>15}  {'right' if error < LIMIT else 'WRONG'}"
         lines.append(f"{subject:<23} {gradient:<21} {elements:>8} {verdict}")
-    n_elements, n_wrong = sum(row.elements for row in rows), sum(row.error >= LIMIT for row in rows)
+    n_wrong = sum(not row.error < LIMIT for row in rows)
     wrong = f"{n_wrong} of {len(rows)} rows wrong, with an error of {LIMIT:g} or more"
-    return [*lines, f"{n_elements} elements compared, {wrong}"]
+    return [*lines, f"{sum(row.elements for row in rows)} elements compared, {wrong}"]
 
 
 # Below is the command line. Nothing above needs it.

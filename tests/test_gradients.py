@@ -302,9 +302,9 @@ def test_a_wrong_gradient_of_a_network_is_told_by_layer_and_parameter(monkeypatc
     assert table(checks)[-1].startswith("125 elements compared, 1 of 9 rows wrong")
 
 
-@pytest.mark.parametrize("error", [LIMIT, 0.5, math.inf])
+@pytest.mark.parametrize("error", [LIMIT, 0.5, math.inf, math.nan])
 def test_an_error_of_the_limit_or_more_is_wrong_and_the_status_1(monkeypatch, capsys, error):
-    checks = [gradient_check.Check("ReLU", "input", 20, e) for e in (0.9 * LIMIT, error)]
+    checks = [gradient_check.Check("MLP 3-2", "bias_0", 20, e) for e in (0.9 * LIMIT, error)]
     monkeypatch.setattr(gradient_check, "check_all", lambda: checks)
     assert gradient_check.main([]) == 1
     lines = capsys.readouterr().out.splitlines()
