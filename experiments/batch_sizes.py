@@ -140,7 +140,7 @@ def figure_4(histories, title=None, x="epoch", with_report=False):
         for name, group in histories.groupby("batch_size", sort=False)
     }
     options = {"sharey": "row", "squeeze": False, "height_ratios": [1, 1, 1, 1, 1.4]}
-    figure, panels = plots.new_figure(max(2 * len(curves), 6), 11, 5, len(curves), **options)
+    figure, panels = plots.new_figure(max(2 * len(curves), 8.5), 11, 5, len(curves), **options)
     for column, (name, table), (_, runs) in zip(panels.T, curves.items(), ends, strict=True):
         for axes, metric in zip(column[:4], losses + accuracies, strict=True):
             low, median, high = table[metric].to_numpy().T
