@@ -247,6 +247,7 @@ def main(argv=None):
     parser, args = parse_args(argv)
     settings = {name: str(getattr(args, name)) for name in SETTINGS}
     settings["dnn_hidden_units"] = ",".join(map(str, args.dnn_hidden_units)) or "none"
+    settings["noise"] = str(args.noise + 0.0)  # also where that is -0.0
 
     data = load_data(args.dataset, args.n_samples, args.noise, seed=args.data_seed)
     n_rows, n_updates, tasks = len(data.x_train), {}, {}

@@ -146,6 +146,8 @@ def test_each_row_is_how_a_run_of_train_ends(study):
 
 
 def test_the_summary_is_of_the_runs(study):
+    import pandas as pd
+
     folder, summary = study[0], summary_of(study[0])
     assert summary.index.tolist() == NAMES
     columns = summary[["runs", "epochs", "updates"]]
@@ -154,6 +156,8 @@ def test_the_summary_is_of_the_runs(study):
         for metric in METRICS:
             found = [row[f"{metric}_{end}"] for end in ("low", "median", "high")]
             assert found == pytest.approx(sorted(runs_of(folder)[metric][name]))
+        seconds = pd.read_csv(folder / "runs.csv", index_col="batch_size")["seconds"][name]
+        assert row["seconds"] == sorted(seconds)[1]
         assert row["above_0.2"] == (runs_of(folder)["train_loss"][name] > 0.2).mean()
 
 
@@ -258,7 +262,9 @@ def test_equal_updates_are_rounded_up_to_whole_epochs(tmp_path, drawn):
     # Epochs of 7 updates, of 3 and of one.
     assert epochs == {"7": [0, 1, 2, 3], "16": [0, 2, 4, 5], "full": [0, 7, 14, 15]}
     assert summary_of(tmp_path)["updates"].tolist() == [21, 15, 15]
-    axes = drawn["figure4_batch_sizes.png"].axes
+    figure = drawn["figure4_batch_sizes.png"]
+    assert "each batch size, of 15 updates on moons" in figure.get_suptitle()
+    axes = figure.axes
     assert [[*panel.lines[0].get_xdata()] for panel in axes[:3]] == [
         [0, 7, 14, 21],
         [0, 6, 12, 15],
@@ -268,10 +274,11 @@ def test_equal_updates_are_rounded_up_to_whole_epochs(tmp_path, drawn):
 
 
 def test_the_title_of_figure_4_says_what_was_trained(drawn, tmp_path):
-    assert main("--learning_rate", "0.1", "--output_dir", tmp_path) == 0
+    flags = ("--learning_rate", "0.1", "--dataset", "circles", "--output_dir", tmp_path)
+    assert main(*flags) == 0
     title = drawn["figure4_batch_sizes.png"].get_suptitle()
     assert (
-        title == "Figure 4: 3 runs with each batch size, of 25 epochs on moons, learning rate 0.1"
+        title == "Figure 4: 3 runs with each batch size, of 25 epochs on circles, learning rate 0.1"
     )
 
 
@@ -389,6 +396,12 @@ def test_resume_takes_equal_settings_for_equal_and_reads_step_for_epoch(unfinish
     assert_same(runs_of(unfinished), runs_of(study[0]), 1e-15)
 
 
+def test_no_noise_is_no_noise_with_a_minus(tmp_path, capsys):
+    flags = ("--batch_sizes", "full", "--n_seeds", "1", "--output_dir", tmp_path)
+    assert main("--noise", "0", *flags) == main("--noise", "-0", *flags, "--resume") == 0
+    assert "1 of 1 runs are there already" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("finished", [False, True])
 @pytest.mark.parametrize("flags", [[], ["--seed", "7"]])
 def test_a_study_is_not_replaced(unfinished, study, finished, flags, capsys):
@@ -495,7 +508,7 @@ def test_a_changed_module_is_told_before_any_run(monkeypatch, capsys):
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are those of POSIX")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_a_signal_ends_the_study_with_the_runs_so_far(tmp_path, name, monkeypatch, capsys):
+def test_a_signal_ends_the_study_with_the_runs_so_far(unfinished, name, monkeypatch, capsys):
     from experiments.study import Study
 
     signum, add = getattr(signal, name), Study.add
@@ -507,13 +520,14 @@ def test_a_signal_ends_the_study_with_the_runs_so_far(tmp_path, name, monkeypatc
 
     monkeypatch.setattr(Study, "add", interrupted)
     try:
-        assert main("--output_dir", tmp_path) == 128 + signum
+        more = ("--resume", "--batch_sizes", "30,7", "--n_seeds", "4")
+        assert main(*more, "--output_dir", unfinished) == 128 + signum
         assert signal.getsignal(signum) is signal.default_int_handler
     finally:
         signal.signal(signum, before)
     (line,) = capsys.readouterr().err.splitlines()
-    assert "interrupted; 1 of 9 runs are done; the same command with --resume" in line
-    assert len(lines_of(tmp_path)) == 1
+    assert "interrupted; 4 of 8 runs are done; the same command with --resume" in line
+    assert len(lines_of(unfinished)) == 9 + 1
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are those of POSIX")
