@@ -143,6 +143,7 @@ def test_figure_2_shows_every_point_in_the_colour_of_its_class(plots, n_classes)
         assert mark.get_markersize() ** 2 == pytest.approx(dots.get_sizes()[0])
     box = legend.get_window_extent()
     assert 0 <= box.x0 < box.x1 <= axes.figure.bbox.x1
+    assert box.height < box.width / 5  # one line
 
 
 @pytest.mark.parametrize("part", ["train", "test"])

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from test_plots import BLUE, GREEN, ORANGE, same_in_any_style
+from test_plots import BLUE, GREEN, ORANGE, pixels, same_in_any_style
 
 from mlp_numpy import MLP
 from train_mlp_numpy import accuracy, load_data, train
@@ -36,6 +36,7 @@ def test_the_epochs_run_from_the_first_to_the_last_ever_further_apart(boundary):
     epochs = boundary.epochs_to_show(1500)
     assert (epochs[0], epochs[-1]) == (0, 1500)
     assert len(epochs) > 30
+    assert sum(epoch < 150 for epoch in epochs) > len(epochs) / 3  # in the first tenth
     assert (np.diff(epochs, 2) >= -1).all()  # but for rounding
     assert boundary.epochs_to_show(1) == [0, 1]
 
@@ -95,10 +96,13 @@ def test_a_frame_says_which_class_has_which_colour(boundary, data_set, colors):
 
 
 def test_the_animation_does_not_depend_on_the_settings_of_the_user(boundary, data):
-    runs = {"full": {0: Split(0), 1: Split(1)}, "16": {0: Split(-1), 1: Split(0.5)}}
+    from matplotlib.figure import Figure
+
+    runs, of_others = {"full": {0: Split(0), 1: Split(1)}}, [Figure((2, 1)), Figure((2, 1))]
 
     def draw():
-        return boundary.animation(boundary.boundary_frames(runs, data, 20), "GIF", dpi=40)
+        frames = [pixels(figure) for figure in boundary.boundary_frames(runs, data, 20)]
+        return frames, boundary.animation(of_others, "GIF", dpi=40)
 
     assert same_in_any_style(draw)
 
