@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -58,21 +59,22 @@ def train(
 
     Each epoch visits every row once, in a new random order, drawn from `rng`, a generator, an int
     seed or None. A batch_size of None is the full batch. The backend "numba" is `train_epoch`
-    compiled (see speed/). The history is a dict of equally long arrays, `step` (the epoch) and
-    METRICS, with an entry before training, then every eval_freq epochs and at the end.
+    compiled (see speed/). The history is a dict of equally long arrays, `epoch`, METRICS, and
+    `step`, the same as `epoch`, with an entry before training, every eval_freq epochs, at the end.
     `callback(epoch, metrics)` is called before training, with epoch 0, and after each epoch; where
     there is no entry, metrics is empty. If it returns True, training ends.
 
     Raises ValueError for options or data that cannot work, and FloatingPointError when the loss is
     no longer finite; the `history` of this error has the entries before.
     """
-    numbers = [learning_rate, max_steps, eval_freq, 1 if batch_size is None else batch_size]
-    if not min(numbers) > 0:  # nor NaN
+    whole = [max_steps, eval_freq, 1 if batch_size is None else batch_size]
+    if not (learning_rate > 0 and all(n > 0 and n % 1 == 0 for n in whole)):
         names = "learning_rate, max_steps, eval_freq, batch_size"
-        raise ValueError(f"{names} must be above 0, got {numbers}")
+        got = [learning_rate, *whole]
+        raise ValueError(f"{names} must be above 0 and, but for the first, whole, got {got}")
     data, rng = Data(*(np.asarray(part, dtype=float) for part in data)), as_rng(rng)
-    n_rows = len(data.x_train)
-    run_epoch = epoch_runner(backend, model, data, batch_size or n_rows, learning_rate)
+    n_rows, max_steps, eval_freq = len(data.x_train), int(max_steps), int(eval_freq)
+    run_epoch = epoch_runner(backend, model, data, int(batch_size or n_rows), learning_rate)
     entries = []
     for epoch in range(max_steps + 1):
         nan_if_diverged = run_epoch(rng.permutation(n_rows)) if epoch > 0 else 0.0
@@ -83,11 +85,11 @@ def train(
             error.history = as_history(entries)
             raise error
         if metrics:
-            entries.append({"step": epoch, **metrics})
+            entries.append({"epoch": epoch, **metrics})
         if callback and callback(epoch, metrics):
             break
-    if entries[-1]["step"] < epoch:
-        entries.append({"step": epoch, **evaluate(model, data)})
+    if entries[-1]["epoch"] < epoch:
+        entries.append({"epoch": epoch, **evaluate(model, data)})
     return as_history(entries)
 
 
@@ -143,6 +145,7 @@ def load_data(dataset="moons", n_samples=1000, noise=0.2, test_size=0.2, seed=42
     from sklearn import datasets, utils
     from sklearn.model_selection import train_test_split
 
+    noise = noise + 0.0  # NumPy refuses -0.0
     if dataset == "moons":
         x, labels = datasets.make_moons(n_samples, noise=noise, random_state=seed)
     elif dataset == "circles":
@@ -166,7 +169,8 @@ def load_data(dataset="moons", n_samples=1000, noise=0.2, test_size=0.2, seed=42
 
 def as_history(entries):
     """Return a history, a dict of arrays, from its entries, dicts of numbers."""
-    return {key: np.array([entry[key] for entry in entries]) for key in ("step", *METRICS)}
+    history = {key: np.array([entry[key] for entry in entries]) for key in ("epoch", *METRICS)}
+    return {**history, "step": history["epoch"]}  # the assignment's name for it
 
 
 # Below is the command line. Nothing above needs it.
@@ -179,9 +183,12 @@ def number(kind, least, most=10**9, **words):
     """Return an argparse type: a number from `least` to `most`, or a word, such as full=None."""
 
     def parse(text):
+        if text in words:
+            return words[text]
         with suppress(ValueError):
-            if text in words or least <= kind(text) <= most:
-                return words[text] if text in words else kind(text)
+            value = float(text)  # also where `kind` is int: 1e3 is 1000
+            if least <= value <= most and kind(value) == value:
+                return kind(value)
         what = "a whole number" if kind is int else "a number"
         wanted = " or ".join([f"{what} from {least} to {most}", *words])
         raise argparse.ArgumentTypeError(f"{text!r} is not valid; give {wanted}")
@@ -194,18 +201,23 @@ def hidden_units(text):
     return [] if text == "none" else [number(int, 1, 10_000)(units) for units in text.split(",")]
 
 
+def folder(text):
+    """Parse `--output_dir`: a path, in which ~ is the home folder."""
+    return Path(os.path.expanduser(text))
+
+
 def add_flags(parser, backend="numpy"):
     """Add the flags that experiments have as well."""
     flag, seed = parser.add_argument, number(int, 0, 2**32 - 1)
     flag("--dnn_hidden_units", type=hidden_units, default="20", help="such as 20 or 64,32, or none")
-    flag("--learning_rate", type=number(float, 1e-300), default=0.01, help="step size")
+    flag("--learning_rate", type=number(float, 1e-300), default=0.01, help="factor of the gradient")
     flag("--backend", choices=("numpy", "numba"), default=backend, help="layers, or compiled loop")
     flag("--dataset", choices=DATASETS, default="moons", help="data set")
     flag("--n_samples", type=number(int, 2, 10**6), default=1000, help="a fifth is for testing")
     flag("--noise", type=number(float, 0), default=0.2, help="standard deviation; not for digits")
     flag("--data_seed", type=seed, default=42, help="seed of the data set and its split")
     flag("--seed", type=seed, default=42, help="seed of the initial weights and the shuffles")
-    flag("--output_dir", type=Path, default="outputs", help="folder for the files it writes")
+    flag("--output_dir", type=folder, default="outputs", help="folder for the files it writes")
     flag("--no_output", action="store_true", help="print only, write no file")
     flag("--show", action="store_true", help="also open the figures in windows")
 
@@ -214,10 +226,11 @@ def check_flags(parser, args):
     """Exit with status 2, before any work, if what the flags ask for cannot be done."""
     if args.dataset == "digits" and (args.noise != 0.2 or args.n_samples > 1797):
         parser.error("argument --dataset: digits takes no --noise and has 1797 --n_samples")
-    if args.show:
-        import plots
+    if args.show or not args.no_output:
+        import plots  # if it cannot be, then now
 
-        plots.check_display(parser)
+        if args.show:
+            plots.check_display(parser)
     try:
         if args.backend == "numba":
             from speed.compiled import check_equal
@@ -234,29 +247,43 @@ def check_flags(parser, args):
 
 @contextmanager
 def watched(max_steps, eval_freq):
-    """Yield a callback that shows progress and stops at Ctrl-C or `kill`, and the list of these."""
+    """Yield a callback that shows progress and stops at a signal, and the list of these signals.
+
+    They are those of Ctrl-C, of `kill`, and of a terminal that is closed.
+    """
     from tqdm import tqdm
 
-    came, layout = [], "epoch {n_fmt}/{total_fmt}{postfix} |{bar}| {remaining}"
-    bar = tqdm(total=max_steps, bar_format=layout, file=sys.stdout, disable=None)  # terminals only
+    came, is_terminal = [], getattr(sys.stdout, "isatty", bool)()
+    layout = "epoch {n_fmt}/{total_fmt} |{bar}| {remaining} left{postfix}"
+    options = {"bar_format": layout, "dynamic_ncols": True, "disable": not is_terminal}
+    bar = tqdm(total=max_steps, file=sys.stdout, **options)
     line_freq = eval_freq * math.ceil(max_steps / (20 * eval_freq))  # else some 20 lines
 
     def note(signum, frame):
         came.append(signum)
         signal.signal(signum, signal.SIG_DFL)  # a second one ends the process
-        print("\nstopping after this epoch; once more loses all", file=sys.stderr)
+        with suppress(OSError):  # of a terminal that is closed
+            bar.write("stopping after this epoch; once more loses all", file=sys.stderr)
 
     def show(epoch, metrics):
         bar.update(epoch - bar.n)
         if metrics:
-            loss, percent = metrics["train_loss"], 100 * metrics["test_accuracy"]
-            state = f"train loss {loss:.4f}, test accuracy {percent:.2f} %"
-            bar.set_postfix_str(state, refresh=False)
-            if bar.disable and (epoch % line_freq == 0 or epoch == max_steps):
-                print(f"epoch {epoch}: {state}", flush=True)
+            loss = f"loss {metrics['train_loss']:.4f}"
+            percent = f"{100 * metrics['test_accuracy']:.2f} %"
+            if is_terminal:
+                is_narrow = 0 < (bar.ncols or 0) < 64
+                bar.set_postfix_str(loss if is_narrow else f"{loss}, test {percent}", refresh=False)
+            elif epoch % line_freq == 0 or epoch == max_steps:
+                print(f"epoch {epoch}: train {loss}, test accuracy {percent}", flush=True)
         return bool(came)
 
-    before = {signum: signal.signal(signum, note) for signum in (signal.SIGINT, signal.SIGTERM)}
+    signums = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
+    if threading.current_thread() is not threading.main_thread():
+        signums = {}  # no other thread hears them
+    before = {signum: signal.getsignal(signum) for signum in signums}
+    for signum, handler in before.items():
+        if handler != signal.SIG_IGN:  # as `nohup` has it
+            signal.signal(signum, note)
     try:
         yield show, came
     finally:
@@ -277,51 +304,67 @@ def main(argv=None):
     check_flags(parser, args)
     data = load_data(args.dataset, args.n_samples, args.noise, seed=args.data_seed)
     rng, (n_rows, n_features) = as_rng(args.seed), data.x_train.shape
-    model = MLP(n_features, args.dnn_hidden_units, data.y_train.shape[1], rng)
+    sizes = [n_features, *args.dnn_hidden_units, n_classes := data.y_train.shape[1]]
+    model = MLP(n_features, args.dnn_hidden_units, n_classes, rng)
+    n_updates, rate = math.ceil(n_rows / (args.batch_size or n_rows)), f"{args.learning_rate:g}"
+    rows = f"{args.dataset}, {n_rows} training rows, {len(data.x_test)} test rows"
+    batches = f"batch size {args.batch_size or 'full'}"
+    per_epoch = f"{n_updates} update{'s' * (n_updates > 1)} an epoch"
+    print(f"data: {rows}, seed {args.data_seed}")
+    print(f"network: {'-'.join(map(str, sizes))}, seed {args.seed}, backend {args.backend}")
+    print(f"training: {batches}, {per_epoch}, learning rate {rate}")
     names = "learning_rate", "max_steps", "eval_freq", "batch_size", "backend"
     options = {name: getattr(args, name) for name in names}
-    failure, status, start = None, 0, time.perf_counter()
+    failure, start = None, time.perf_counter()
     with watched(args.max_steps, args.eval_freq) as (show, came):
         try:
             history = train(model, data, rng=rng, callback=show, **options)
         except FloatingPointError as error:
-            history, failure, status = error.history, f"error: {error}", 1
-    seconds, epoch = time.perf_counter() - start, history["step"][-1]
+            history, failure = error.history, f"error: {error}"
+    seconds, epoch, diverged = time.perf_counter() - start, history["epoch"][-1], bool(failure)
+    losses, guessing = history["train_loss"], math.log(n_classes)
     if came:
-        failure, status = f"interrupted at epoch {epoch}", 128 + came[0]  # as shells do
-    if failure:
-        print(f"{parser.prog}: {failure}", file=sys.stderr)
-    for part in ("train", "test"):
-        loss, percent = history[f"{part}_loss"][-1], 100 * history[f"{part}_accuracy"][-1]
-        print(f"{part + ':':<6} loss {loss:.4f}, accuracy {percent:.2f} %")
-    n_updates = epoch * math.ceil(n_rows / (args.batch_size or n_rows))
-    print(f"epoch {epoch}, {seconds:.2f} s, {n_updates / seconds:,.0f} updates/s")
+        failure = f"interrupted at epoch {epoch}"
+    elif losses[-1] > max(guessing, losses[0]) or losses[-1] > guessing > losses.min():
+        worse = f"the training loss, {losses[-1]:.4f}, is above log({n_classes}) = {guessing:.4f}"
+        failure = f"error: {worse}, that of guessing: try a learning rate below {rate}"
     if not args.no_output:
         with open_whole(args.output_dir / "history.csv") as file:
-            table, names = np.column_stack(list(history.values())), ",".join(history)
-            np.savetxt(file, table, "%d,%s,%s,%s,%s", header=names, comments="")
-        if status != 1:  # a diverged network is useless
+            table = np.column_stack([history[name] for name in ("epoch", *METRICS)])
+            header = ",".join(("epoch", *METRICS))
+            np.savetxt(file, table, "%d,%s,%s,%s,%s", header=header, comments="")
+        if not diverged:  # or the network is useless
             model.save(args.output_dir / "model.npz")
-        print(f"wrote the results to {args.output_dir}")
-    if status != 1 and (args.show or not args.no_output):
+    with suppress(OSError if came else ()):  # of a terminal that is closed
+        for part in ("train", "test"):
+            loss, percent = history[f"{part}_loss"][-1], 100 * history[f"{part}_accuracy"][-1]
+            print(f"{part + ':':<6} loss {loss:.4f}, accuracy {percent:.2f} %")
+        speed = epoch * n_updates / seconds
+        speed = f"{speed:,.0f}" if speed > 10 else f"{speed:.2g}"
+        print(f"epoch {epoch}, {seconds:.2f} s, {speed} updates/s")
+        if not args.no_output:
+            print(f"wrote the results to {args.output_dir}", flush=True)
+    if not diverged and (args.show or not args.no_output):
         import plots
 
-        title = f"{args.dataset}, batch size {args.batch_size or 'full'}, seed {args.seed}"
+        title = f"{args.dataset}, {batches}, seed {args.seed}"
         plots.finish(plots.of_run(data, history, model.forward, title), args)
-    return status
+    if failure:
+        print(f"{parser.prog}: {failure}", file=sys.stderr)
+    return 128 + came[0] if came else 1 if failure else 0  # as shells do
 
 
 def run(main):
     """Run a script and exit; an interrupt, a closed pipe or a failing file gives no traceback."""
     try:
         status = main()
-        sys.stdout.flush()
+        print(end="", flush=True)
     except KeyboardInterrupt:
         status = 130
     except BrokenPipeError:  # nobody reads on, as with `| head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
-    except OSError as error:
+    except (OSError, MemoryError) as error:
         status = f"error: {error}"
     sys.exit(status)
 

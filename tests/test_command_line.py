@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -58,9 +59,9 @@ def test_the_files_hold_the_history_and_the_network_that_are_printed(tmp_path, c
     out, folder = capsys.readouterr().out, tmp_path / "new" / "one"
     assert {file.name for file in folder.iterdir()} == FILES
     history = np.genfromtxt(folder / "history.csv", delimiter=",", names=True)
-    assert history.dtype.names == ("step", *script.METRICS)
-    assert history["step"].tolist() == [0, 10, 20, 25]
-    assert (folder / "history.csv").read_text().startswith("step,train_loss,")
+    assert history.dtype.names == ("epoch", *script.METRICS)
+    assert history["epoch"].tolist() == [0, 10, 20, 25]
+    assert (folder / "history.csv").read_text().startswith("epoch,train_loss,")
     metrics = script.evaluate(MLP.load(folder / "model.npz"), script.load_data())
     for name, value in metrics.items():
         assert history[name][-1] == value  # in full precision
@@ -172,9 +173,9 @@ def test_a_run_that_diverges_says_at_which_epoch_and_keeps_the_history(tmp_path,
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are those of POSIX")
-@pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_an_interrupt_ends_training_and_everything_is_written(
-    tmp_path, capsys, monkeypatch, signum, status
+    tmp_path, capsys, monkeypatch, name, status
 ):
     from matplotlib.figure import Figure
 
@@ -185,7 +186,7 @@ def test_an_interrupt_ends_training_and_everything_is_written(
     def interrupted(*args):
         calls.append(args)
         if len(calls) == 4:
-            signal.raise_signal(signum)
+            signal.raise_signal(getattr(signal, name))
         return evaluate(*args)
 
     monkeypatch.setattr(script, "evaluate", interrupted)
@@ -195,7 +196,7 @@ def test_an_interrupt_ends_training_and_everything_is_written(
     epoch = int(re.search(r": interrupted at epoch (\d+)\n$", error).group(1))
     assert {file.name for file in tmp_path.iterdir()} == {"history.csv", "model.npz", "figure.png"}
     history = np.genfromtxt(tmp_path / "history.csv", delimiter=",", names=True)
-    assert history["step"][-1] == epoch
+    assert history["epoch"][-1] == epoch
     metrics = evaluate(MLP.load(tmp_path / "model.npz"), script.load_data())
     assert history["test_loss"][-1] == metrics["test_loss"]
     assert epoch == 30
@@ -215,7 +216,7 @@ with script.watched(10, 1) as (show, came):
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=Path(SCRIPT).parent, capture_output=True, text=True
     )
-    told = "\nstopping after this epoch; once more loses all\n"
+    told = "stopping after this epoch; once more loses all\n"
     assert (result.returncode, result.stdout, result.stderr) == (-signal.SIGINT, "", told)
 
 
@@ -229,31 +230,84 @@ def test_the_handlers_of_signals_are_put_back():
 def test_a_reader_who_leaves_gets_no_traceback(tmp_path):
     command = f"{sys.executable} {SCRIPT} --no_output | head -1"
     result = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path)
-    assert re.fullmatch(r"epoch 0: train loss .*\n", result.stdout)
+    assert re.fullmatch(r"data: moons, .*\n", result.stdout)
     assert result.stderr == ""
 
 
-@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
-def test_a_terminal_gets_a_bar(tmp_path):
+@contextmanager
+def on_a_terminal(*args, columns=80):
+    """Run the script on a terminal of its own; yield the process and the end we read from."""
     import pty
     import termios
 
-    main_end, terminal = pty.openpty()
-    termios.tcsetwinsize(terminal, (24, 100))
-    command = [sys.executable, SCRIPT, "--max_steps", "300", "--no_output"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=terminal, stderr=terminal)
+    ours, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, columns))
+    command, streams = [sys.executable, SCRIPT, *args], {"stdout": terminal, "stderr": terminal}
+    process = subprocess.Popen(command, stdin=terminal, start_new_session=True, **streams)
     os.close(terminal)
-    text = b""
-    try:
-        while chunk := os.read(main_end, 10_000):
-            text += chunk
-    except OSError:  # how Linux says that the other end is closed
-        pass
-    assert process.wait() == 0
-    text = text.decode()
-    assert re.search(r"epoch 300/300, train loss 0\.\d{4}, test accuracy \d\d\.\d\d % \|", text)
+    yield process, ours
+    process.kill()
+    process.wait()
+
+
+def read_until(ours, pattern=None):
+    """Return what comes from a terminal, up to a pattern or to the end."""
+    text = ""
+    with suppress(OSError):  # how Linux says that the other end is closed
+        while chunk := os.read(ours, 10_000):
+            text += chunk.decode()
+            if pattern and re.search(pattern, text):
+                break
+    return text
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize(
+    ("columns", "least_bar", "test"), [(80, 20, ", test 77.50 %"), (50, 5, "")]
+)
+def test_a_terminal_gets_a_bar_with_room_for_itself(columns, least_bar, test):
+    with on_a_terminal("--max_steps", "300", "--no_output", columns=columns) as (process, ours):
+        text = read_until(ours)
+        assert process.wait() == 0
+    line = text.split("\r\n")[3].rpartition("\r")[2]
+    bar = re.fullmatch(rf"epoch 300/300 \|(█+)\| 00:00 left, loss 0\.5578{test}", line)[1]
+    assert len(bar) >= least_bar
+    assert len(line) <= columns
     assert "epoch 10: " not in text
     assert final(text.replace("\r", ""), "train")[0] > 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+def test_ctrl_c_leaves_one_bar_and_it_ends_where_training_did():
+    with on_a_terminal("--max_steps", "10000000", "--no_output") as (process, ours):
+        text = read_until(ours, r"epoch [1-9]\d*/")
+        os.write(ours, b"\x03")  # is echoed as ^C
+        process.send_signal(signal.SIGINT)
+        text += read_until(ours)
+        assert process.wait() == 130
+    text, epoch = re.search(r"^(.*interrupted at epoch (\d+))\r\n$", text, re.S).groups()
+    # What a terminal shows of a line is what follows its last return to the left.
+    shown = [line.rpartition("\r")[2] for line in text.split("\r\n")]
+    bars = [line for line in shown if "left" in line]
+    assert len(bars) == 1
+    assert bars[0].startswith(f"epoch {epoch}/10000000 |")
+    assert [line for line in shown if "stopping" in line] == [
+        "stopping after this epoch; once more loses all"
+    ]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+def test_a_terminal_that_is_closed_ends_training_and_everything_is_written(tmp_path):
+    flags = ["--max_steps", "10000000", "--output_dir", str(tmp_path)]
+    with on_a_terminal(*flags) as (process, ours):
+        read_until(ours, r"epoch [1-9]\d*/")
+        os.close(ours)
+        process.send_signal(signal.SIGHUP)  # as the kernel does where it is the session's terminal
+        process.wait()
+    assert {file.name for file in tmp_path.iterdir()} == FILES
+    history = np.genfromtxt(tmp_path / "history.csv", delimiter=",", names=True)
+    metrics = script.evaluate(MLP.load(tmp_path / "model.npz"), script.load_data())
+    assert history["test_loss"][-1] == metrics["test_loss"]
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(moons, batch_siz
 
 
 @pytest.mark.parametrize(
-    ("max_steps", "eval_freq", "steps"),
+    ("max_steps", "eval_freq", "epochs"),
     [
         (10, 5, [0, 5, 10]),
         (10, 4, [0, 4, 8, 10]),
@@ -148,14 +148,14 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(moons, batch_siz
     ],
 )
 def test_history_is_kept_at_0_at_every_eval_freq_and_once_at_the_end(
-    moons, max_steps, eval_freq, steps
+    moons, max_steps, eval_freq, epochs
 ):
     model = MLP(2, [3], 2, 0)
     before = evaluate(model, moons)
     history = train(model, moons, max_steps=max_steps, eval_freq=eval_freq, rng=0)
-    assert list(history) == ["step", *METRICS]
-    assert history["step"].tolist() == steps
-    assert all(len(values) == len(steps) for values in history.values())
+    assert set(history) == {"epoch", *METRICS, "step"}
+    assert history["epoch"].tolist() == history["step"].tolist() == epochs
+    assert all(len(values) == len(epochs) for values in history.values())
     assert {key: history[key][0] for key in METRICS} == before
     assert {key: history[key][-1] for key in METRICS} == evaluate(model, moons)
 
@@ -178,11 +178,12 @@ def test_the_callback_hears_of_every_epoch(moons):
         moons,
         max_steps=5,
         eval_freq=2,
-        callback=lambda step, metrics: calls.append((step, metrics)),
+        callback=lambda epoch, metrics: calls.append((epoch, metrics)),
     )
-    assert [step for step, _ in calls] == [0, 1, 2, 3, 4, 5]
-    heard = [{"step": step, **metrics} for step, metrics in calls if metrics]
-    assert heard == [{key: history[key][i] for key in history} for i in range(4)]
+    assert [epoch for epoch, _ in calls] == [0, 1, 2, 3, 4, 5]
+    heard = [{"epoch": epoch, **metrics} for epoch, metrics in calls if metrics]
+    keys = "epoch", *METRICS
+    assert heard == [{key: history[key][i] for key in keys} for i in range(4)]
 
 
 def test_training_changes_neither_the_data_nor_the_generator_of_numpy(moons):
@@ -196,7 +197,7 @@ def test_training_changes_neither_the_data_nor_the_generator_of_numpy(moons):
 def test_a_callback_that_returns_true_ends_training_with_an_entry(moons):
     model = MLP(2, [3], 2, 0)
     history = train(model, moons, rng=0, callback=lambda epoch, metrics: epoch == 13)
-    assert history["step"].tolist() == [0, 10, 13]
+    assert history["epoch"].tolist() == [0, 10, 13]
     assert {key: history[key][-1] for key in METRICS} == evaluate(model, moons)
 
 
@@ -207,7 +208,7 @@ def test_a_diverging_run_stops_names_the_epoch_and_keeps_the_history(moons, eval
     with pytest.raises(FloatingPointError, match=message) as info:
         train(MLP(2, [5, 5], 2, 0), moons, callback=lambda e, _: epochs.append(e), **options)
     assert epochs == [*range(last)]
-    assert info.value.history["step"].tolist() == [0]
+    assert info.value.history["epoch"].tolist() == [0]
 
 
 @pytest.mark.parametrize(
@@ -219,11 +220,25 @@ def test_a_diverging_run_stops_names_the_epoch_and_keeps_the_history(moons, eval
         {"eval_freq": 0},
         {"batch_size": 0},
         {"batch_size": -3},
+        {"batch_size": 1.5},
+        {"batch_size": math.inf},
+        {"batch_size": math.nan},
+        {"max_steps": 2.5},
+        {"eval_freq": 0.5},
     ],
 )
 def test_an_option_out_of_range_is_an_error(moons, options):
     with pytest.raises(ValueError, match="learning_rate, max_steps, eval_freq, batch_size must be"):
         train(MLP(2, [3], 2), moons, **options)
+
+
+def test_whole_numbers_of_any_type_are_equal(moons):
+    histories = [
+        train(MLP(2, [3], 2, 0), moons, max_steps=kind(4), eval_freq=kind(2), batch_size=kind(16))
+        for kind in (int, float, np.int8, np.float32)
+    ]
+    for history in histories:
+        assert history["epoch"].tolist() == [0, 2, 4]
 
 
 def test_an_unknown_backend_is_an_error(moons):
@@ -270,7 +285,7 @@ def test_lists_and_float32_train_like_float64():
 def test_the_defaults_are_1500_epochs_and_an_entry_every_tenth():
     x, targets = np.array([[0.5], [-1.5]]), np.eye(2)
     history = train(MLP(1, [], 2, rng=0), Data(x, targets, x, targets), rng=0)
-    assert history["step"].tolist() == [*range(0, 1501, 10)]
+    assert history["epoch"].tolist() == [*range(0, 1501, 10)]
 
 
 # Data
@@ -309,6 +324,12 @@ def test_noise_is_the_standard_deviation_of_the_coordinates(dataset):
     for k in range(clean.y_train.shape[1]):
         spreads = [data.x_train[data.y_train[:, k] == 1].var(axis=0) for data in (clean, noisy)]
         assert spreads[1] - spreads[0] == pytest.approx([0.25, 0.25], abs=0.1)
+
+
+@pytest.mark.parametrize("dataset", ["moons", "circles", "blobs"])
+def test_no_noise_is_no_noise_whatever_its_sign(dataset):
+    first, second = (load_data(dataset, 20, noise) for noise in (0, -0.0))
+    assert all(map(np.array_equal, first, second))
 
 
 def test_circles_lie_one_inside_the_other():
