@@ -1,6 +1,6 @@
 """Part II: the multi-layer perceptron (MLP), composed of the layers of modules.py.
 
-It predicts, passes gradients back, takes a step of gradient descent, and is saved and loaded.
+It predicts, passes gradients back, updates its parameters, and is saved and loaded.
 Not here: data, batches and epochs (train_mlp_numpy.py).
 """
 
@@ -47,7 +47,7 @@ class MLP:
             dout = layer.backward(dout)
 
     def update(self, learning_rate):
-        """Take a step of gradient descent: every parameter p becomes p - learning_rate * dL/dp."""
+        """Descend along the gradient: every parameter p becomes p - learning_rate * dL/dp."""
         for linear in self.layers[::2]:  # the others have no parameters
             for name, gradient in linear.grads.items():
                 linear.params[name] = linear.params[name] - learning_rate * gradient
@@ -108,3 +108,7 @@ def open_whole(path):
         os.replace(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit("mlp_numpy.py is no script: run train_mlp_numpy.py")

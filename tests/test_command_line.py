@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -44,6 +45,155 @@ def test_the_default_run_prints_the_report_s_accuracies(capsys):
     ).groups()
     rate = float(rate.replace(",", ""))
     assert float(seconds) * rate == pytest.approx(1500, abs=0.006 * rate)
+
+
+def test_what_is_trained_is_said_first(capsys):
+    script.main(["--dataset", "blobs", "--batch_size", "16", *SHORT, "--seed", "7", "--no_output"])
+    assert capsys.readouterr().out.splitlines()[:3] == [
+        "data: blobs, 40 training rows, 10 test rows, seed 42",
+        "network: 2-20-3, seed 7, backend numpy",
+        "training: batch size 16, 3 updates an epoch, learning rate 0.01",
+    ]
+    flags = ["--dnn_hidden_units", "none", "--learning_rate", "1e-2", "--data_seed", "1"]
+    script.main([*SHORT, *flags, "--no_output"])
+    assert capsys.readouterr().out.splitlines()[:3] == [
+        "data: moons, 40 training rows, 10 test rows, seed 1",
+        "network: 2-2, seed 42, backend numpy",
+        "training: batch size full, 1 update an epoch, learning rate 0.01",
+    ]
+
+
+def history_of(losses):
+    n = len(losses)
+    others = {name: np.full(n, 0.5) for name in script.METRICS}
+    return {"epoch": np.arange(n), **others, "train_loss": np.array(losses)}
+
+
+@pytest.mark.parametrize(
+    ("losses", "is_ruined"),
+    [
+        ([0.70, 17.27, 17.27], True),  # at the ceiling, from above the loss of guessing
+        ([0.69, 0.30, 0.70], True),  # worse than guessing, after it had been better
+        ([0.75, 0.60, 0.72], True),
+        ([0.75, 0.70, 0.71], False),  # worse than guessing, but better than at the start
+        ([0.75, 0.30, 0.69], False),
+    ],
+)
+def test_a_network_that_ends_worse_than_guessing_is_a_failure_with_a_remedy(
+    capsys, monkeypatch, losses, is_ruined
+):
+    monkeypatch.setattr(script, "train", lambda *args, **options: history_of(losses))
+    assert script.main(["--learning_rate", "5", "--no_output"]) == is_ruined
+    told = (
+        f"error: the training loss, {losses[-1]:.4f}, is above log(2) = 0.6931, that of guessing: "
+        "try a learning rate below 5\n"
+    )
+    assert capsys.readouterr().err.endswith(told) == is_ruined
+
+
+def test_a_learning_rate_that_ruins_the_network_is_told_and_everything_is_written(tmp_path, capsys):
+    flags = ["--learning_rate", "1e5", "--max_steps", "20", "--output_dir", str(tmp_path)]
+    assert script.main(flags) == 1
+    assert "try a learning rate below 100000" in capsys.readouterr().err
+    assert {file.name for file in tmp_path.iterdir()} == FILES
+
+
+@pytest.mark.parametrize(("seconds", "rate"), [(0.001, "3,000"), (0.25, "12"), (40, "0.075")])
+def test_updates_per_second_have_two_digits_at_least(capsys, monkeypatch, seconds, rate):
+    clock = iter([100.0, 100.0 + seconds])
+    monkeypatch.setattr(script.time, "perf_counter", lambda: next(clock))
+    script.main([*SHORT, "--no_output"])
+    assert f" s, {rate} updates/s\n" in capsys.readouterr().out
+
+
+def test_values_that_are_equal_are_accepted_alike(capsys):
+    for flag, *values in [
+        ("--max_steps", "3", "3.0", "+3", "0.3e1"),
+        ("--batch_size", "10", "1e1", " 10"),
+        ("--noise", "0", "-0", "0.0", "-1e-400"),
+        ("--dnn_hidden_units", "4,3", "4.0, 3"),
+        ("--n_samples", "50", "5e1"),
+    ]:
+        outputs = []
+        for value in values:
+            script.main([*SHORT, f"{flag}={value}", "--no_output"])
+            outputs.append(capsys.readouterr().out.partition(" s, ")[0][:-5])
+        assert set(outputs) == {outputs[0]}
+
+
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert script.folder("~/results") == tmp_path / "results"
+    assert script.folder("results~") == Path("results~")
+
+
+def test_results_have_the_permissions_of_any_new_file(tmp_path):
+    script.main([*SHORT, "--output_dir", str(tmp_path)])
+    (tmp_path / "other").touch()
+    modes = {file.stat().st_mode for file in tmp_path.iterdir()}
+    assert len(modes) == 1
+
+
+class OnlyWrites:
+    """A standard output as some notebooks and IDEs have it: no file, no encoding, no terminal."""
+
+    def __init__(self):
+        self.text = ""
+
+    def write(self, text):
+        self.text += text
+
+    def flush(self):
+        pass
+
+
+def test_it_trains_where_the_output_is_no_text_file(monkeypatch):
+    for stream in (OnlyWrites(), None):
+        monkeypatch.setattr(sys, "stdout", stream)
+        with pytest.raises(SystemExit) as end:
+            script.run(lambda: script.main([*SHORT, "--no_output"]))
+        assert end.value.code == 0
+        assert sys.stdout is stream
+        assert stream is None or "test:  loss" in stream.text
+
+
+def test_it_trains_in_a_thread_and_leaves_no_trace_in_the_process(tmp_path):
+    import matplotlib
+
+    def state():
+        handlers = [signal.getsignal(signum) for signum in signal.valid_signals()]
+        return handlers, dict(os.environ), dict(matplotlib.rcParams), np.geterr(), sys.stdout
+
+    script.load_data()  # scikit-learn sets variables when it is imported
+    before, statuses = state(), []
+    flags = [*SHORT, "--output_dir", str(tmp_path)]
+    thread = threading.Thread(target=lambda: statuses.append(script.main(flags)))
+    thread.start()
+    thread.join()
+    statuses.append(script.main(flags))
+    assert statuses == [0, 0]
+    assert state() == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are those of POSIX")
+def test_a_hang_up_that_is_ignored_stays_so():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does
+    try:
+        with script.watched(10, 1) as (show, came):
+            signal.raise_signal(signal.SIGHUP)
+            assert not show(1, {})
+            assert came == []
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("name", ["modules", "mlp_numpy"])
+def test_a_module_that_is_no_script_says_so(name):
+    path = Path(SCRIPT).with_name(f"{name}.py")
+    result = subprocess.run([sys.executable, path], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert re.fullmatch(rf"{name}\.py is no script: run .*\n", result.stderr)
 
 
 def test_the_files_hold_the_history_and_the_network_that_are_printed(tmp_path, capsys):
@@ -218,12 +368,6 @@ with script.watched(10, 1) as (show, came):
     )
     told = "stopping after this epoch; once more loses all\n"
     assert (result.returncode, result.stdout, result.stderr) == (-signal.SIGINT, "", told)
-
-
-def test_the_handlers_of_signals_are_put_back():
-    before = signal.getsignal(signal.SIGINT)
-    script.main([*SHORT, "--no_output"])
-    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a shell with head")
