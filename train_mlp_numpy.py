@@ -254,7 +254,7 @@ def watched(max_steps, eval_freq):
     from tqdm import tqdm
 
     came, is_terminal = [], getattr(sys.stdout, "isatty", bool)()
-    layout = "epoch {n_fmt}/{total_fmt} |{bar}| {remaining} left{postfix}"
+    layout = "epoch {n_fmt}/{total_fmt} |{bar:-2}| {remaining} left{postfix}"  # -2: for ^C
     options = {"bar_format": layout, "dynamic_ncols": True, "disable": not is_terminal}
     bar = tqdm(total=max_steps, file=sys.stdout, **options)
     line_freq = eval_freq * math.ceil(max_steps / (20 * eval_freq))  # else some 20 lines

@@ -19,3 +19,7 @@ def beside_source(*pairs):
 def source_of(function):
     """Return the source of a function or a method, at the left margin."""
     return textwrap.dedent(inspect.getsource(function))
+
+
+if __name__ == "__main__":
+    raise SystemExit("formulas.py is no script; open mlp_visualization.ipynb")

@@ -59,7 +59,7 @@ def weight_transposed(self, dout):
 
 @bug_in(Linear)
 def weight_stale(self, dout):
-    """Weight gradient of the step before."""
+    """Weight gradient of the batch before."""
     self.grads["weight"] = getattr(self, "fresh", np.zeros_like(self.params["weight"]))
     self.fresh = self.x.T @ dout
     self.grads["bias"] = dout.sum(axis=0)

@@ -129,3 +129,7 @@ def run_figure(predict, history, data, title=None, resolution=120):
     plots.draw_curves(panels[1:], history)
     figure.suptitle(title)
     return figure
+
+
+if __name__ == "__main__":
+    raise SystemExit("playground.py is no script; open mlp_visualization.ipynb")

@@ -31,7 +31,7 @@ def test_a_bug_is_in_every_layer_of_its_kind_and_changes_no_prediction():
 
 
 def test_the_check_finds_a_late_gradient_by_its_value():
-    error = gradient_bugs.gradient_error("Weight gradient of the step before")
+    error = gradient_bugs.gradient_error("Weight gradient of the batch before")
     assert error != 1  # as it would be of one that is compared while it is still zero
 
 
@@ -41,7 +41,7 @@ def test_a_plausible_accuracy_does_not_tell_a_bug():
     assert right > 0.95  # not stuck
     for bug in (  # whatever the processor, nobody would notice these
         "Bias gradient averaged over the batch",
-        "Weight gradient of the step before",
+        "Weight gradient of the batch before",
         "Gradient not divided by N",
         "Softmax Jacobian applied twice",
     ):

@@ -63,7 +63,7 @@ BUGS = {
         (forward(Linear, lambda m, out, x: setattr(m, "x", None)),
             r"Linear.backward raises .* for x \(5, 3\), dout \(5, 4\)"),
         ("Weight gradient transposed and reshaped", "transposed"),
-        ("Weight gradient of the step before", "is zero")],
+        ("Weight gradient of the batch before", "is zero")],
     "linear_sums_the_bias_gradient_over_the_batch": [
         (grad("bias", lambda g, x, dout: dout.sum(axis=1)), "summed over the outputs"),
         (grad("bias", lambda g, x, dout: dout), "not summed over the batch"),
