@@ -4,6 +4,7 @@ import io
 import math
 import os
 import pickle
+import re
 import runpy
 import shutil
 import signal
@@ -15,6 +16,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 
 import perceptron as script
@@ -218,14 +220,18 @@ def test_points_of_another_shape_or_not_finite_are_an_error(points):
 
 
 @pytest.mark.parametrize(
-    ("learning_rate", "scale"), [(1e308, 10.0), (1e200, 1e200), (math.nan, 1.0)]
+    ("learning_rate", "scale", "max_epochs"),
+    [
+        (1e308, 10.0, 1),  # the weights, in the last update
+        (1.0, 1e200, 2),  # the loss alone
+        (math.nan, 1.0, 1),
+    ],
 )
 @np.errstate(over="ignore", invalid="ignore")
-def test_weights_or_losses_that_overflow_are_an_error(learning_rate, scale):
-    perceptron = Perceptron(1, max_epochs=2, learning_rate=learning_rate)
-    with pytest.raises(
-        ValueError, match=f"overflow: lower learning_rate={learning_rate:g}".replace("+", ".")
-    ):
+def test_weights_or_losses_that_overflow_are_an_error(learning_rate, scale, max_epochs):
+    perceptron = Perceptron(1, max_epochs, learning_rate)
+    told = f"overflow: lower learning_rate={learning_rate} or scale x down"
+    with pytest.raises(ValueError, match=re.escape(told)):
         perceptron.train([[scale], [scale]], [-1, 1])
 
 
@@ -329,6 +335,15 @@ def test_the_panels_of_figure_1_have_one_scale_and_room_for_all_points(figure, r
         assert (axes.get_xlabel(), axes.get_ylabel()) == ("$x_1$", "$x_2$")
 
 
+@pytest.mark.parametrize("part", [0, 2])
+def test_the_panels_of_figure_1_reach_as_far_as_any_point(results, part):
+    data = [array.copy() for array in results[3].data]
+    data[part][7] = (1, -40)
+    far = [*results[:3], results[3]._replace(data=data)]
+    for axes in script.figure_1(far).axes:
+        assert axes.get_xlim() == axes.get_ylim() == pytest.approx((-42, 42))
+
+
 def test_figure_1_marks_the_means_and_circles_of_one_and_two_sigma(figure, results):
     styles = by_label(figure.axes[-1])
     for axes, result in zip(figure.axes, results, strict=True):
@@ -402,22 +417,25 @@ def test_the_legend_of_figure_1_shows_what_is_drawn(figure):
     for name in {*handles} - {*shades}:
         for aspect in "color", "linestyle", "marker", "markersize", "markeredgecolor":
             assert plt.getp(handles[name], aspect) == plt.getp(lines[name], aspect)
+    _, (boundary,) = contours(figure.axes[-1])
+    assert to_rgb(handles["boundary"].get_color()) == to_rgb(boundary.get_edgecolor()[0])
     for name, color in zip(shades, contours(figure.axes[-1])[0].get_facecolor(), strict=True):
         assert handles[name].get_facecolor() == pytest.approx(tuple(color))
 
 
 def test_figure_1_is_the_same_whatever_the_settings_of_matplotlib_are(figure, results):
-    def image(figure):
+    def images(figure):
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()  # as a window does
+        pixels = bytes(canvas.buffer_rgba())
         figure.savefig(file := io.BytesIO(), format="png")
-        return file.getvalue()
+        return pixels, file.getvalue()
 
-    plain = image(figure)
-    others = {"text.usetex": True, "savefig.dpi": 30, "savefig.bbox": "tight", "font.size": 30}
-    with plt.style.context(["dark_background", others]):
+    plain = images(figure)
+    others = {"savefig.dpi": 30, "savefig.bbox": "tight", "axes.unicode_minus": False}
+    with plt.style.context(["dark_background", others, {"text.usetex": True, "font.size": 30}]):
         before = dict(matplotlib.rcParams)
-        drawn = script.figure_1(results)
-        drawn.canvas.draw()  # as a notebook or a window does
-        assert image(drawn) == plain
+        assert images(script.figure_1(results)) == plain
         assert dict(matplotlib.rcParams) == before
 
 
@@ -600,6 +618,25 @@ def test_ctrl_c_ends_with_the_status_that_shells_expect(monkeypatch):
     with pytest.raises(SystemExit) as end:
         as_a_script(monkeypatch, "--no_output")
     assert end.value.code == 130
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("stdout", [io.StringIO(), Terminal()])
+def test_a_full_disk_leaves_the_host_its_stdout(monkeypatch, stdout):
+    def fail(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "concatenate", fail)
+    monkeypatch.setattr(sys, "stdout", stdout)
+    if stdout.isatty():
+        monkeypatch.setattr(sys, "__stdout__", stdout)
+    with pytest.raises(SystemExit) as end:
+        as_a_script(monkeypatch, "--no_output")
+    assert end.value.code == "error: [Errno 28] No space left on device"
 
 
 @pytest.mark.parametrize("stdout", ["/dev/full", os.devnull])
