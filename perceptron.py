@@ -118,7 +118,7 @@ def figure_1(results):
     figure.draw, figure.savefig = plain_style(figure.draw), plain_style(figure.savefig)
     ends = np.array([-1.05, 1.05]) * max(np.abs(r.data[k]).max() for r in results for k in (0, 2))
     look = {"aspect": "equal", "xlabel": "$x_1$", "ylabel": "$x_2$", "xlim": ends, "ylim": ends}
-    shades = ("#0072B2", 0.25), ("#D55E00", 0.1)  # told apart in grey, too
+    shades = ("#0072B2", 0.25), ("#E69F00", 0.1)  # told apart in grey, too
     for i, axes in enumerate(figure.subplots(2, 2, subplot_kw=look).flat):
         case, (x, y, x_test, y_test), (w_1, w_2, b), *_, test, bayes = results[i]
         axes.set_title(f"Case {i + 1}: {case}\ntest accuracy {test:.3f}, Bayes-optimal {bayes:.3f}")

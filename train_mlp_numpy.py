@@ -274,7 +274,8 @@ def watched(max_steps, eval_freq):
                 is_narrow = 0 < (bar.ncols or 0) < 64
                 bar.set_postfix_str(loss if is_narrow else f"{loss}, test {percent}", refresh=False)
             elif epoch % line_freq == 0 or epoch == max_steps:
-                print(f"epoch {epoch}: train {loss}, test accuracy {percent}", flush=True)
+                print(f"epoch {epoch}: train {loss}, test accuracy {percent}")
+                flush()
         return bool(came)
 
     signums = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
@@ -343,7 +344,7 @@ def main(argv=None):
         speed = f"{speed:,.0f}" if speed > 10 else f"{speed:.2g}"
         print(f"epoch {epoch}, {seconds:.2f} s, {speed} updates/s")
         if not args.no_output:
-            print(f"wrote the results to {args.output_dir}", flush=True)
+            print(f"wrote the results to {args.output_dir}")
     if not diverged and (args.show or not args.no_output):
         import plots
 
@@ -354,18 +355,23 @@ def main(argv=None):
     return 128 + came[0] if came else 1 if failure else 0  # as shells do
 
 
+def flush():
+    """Flush the standard output, which in a notebook or an IDE may be of any kind."""
+    getattr(sys.stdout, "flush", bool)()
+
+
 def run(main):
     """Run a script and exit; an interrupt, a closed pipe or a failing file gives no traceback."""
     try:
         status = main()
-        print(end="", flush=True)
+        flush()
     except KeyboardInterrupt:
         status = 130
-    except BrokenPipeError:  # nobody reads on, as with `| head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 1
-    except (OSError, MemoryError) as error:
-        status = f"error: {error}"
+    except (OSError, MemoryError) as error:  # such as a full disk, or, as with `| head -1`,
+        is_closed = isinstance(error, BrokenPipeError)  # a pipe that nobody reads on
+        status = 1 if is_closed else f"error: {error}"
+        if sys.stdout is sys.__stdout__ and not sys.stdout.isatty():  # Python would try once more
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(status)
 
 

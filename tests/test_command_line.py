@@ -136,16 +136,12 @@ def test_results_have_the_permissions_of_any_new_file(tmp_path):
 
 
 class OnlyWrites:
-    """A standard output as some notebooks and IDEs have it: no file, no encoding, no terminal."""
+    """A standard output as a host may have it: no file, no encoding, no terminal."""
 
-    def __init__(self):
-        self.text = ""
+    text = ""
 
     def write(self, text):
         self.text += text
-
-    def flush(self):
-        pass
 
 
 def test_it_trains_where_the_output_is_no_text_file(monkeypatch):
@@ -368,6 +364,17 @@ with script.watched(10, 1) as (show, came):
     )
     told = "stopping after this epoch; once more loses all\n"
     assert (result.returncode, result.stdout, result.stderr) == (-signal.SIGINT, "", told)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_full_disk_is_one_line():
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, SCRIPT, *SHORT, "--no_output"]
+        options = {"stdout": full, "stderr": subprocess.PIPE, "env": environment}
+        result = subprocess.run(command, text=True, **options)
+    assert result.returncode == 1
+    assert result.stderr == "error: [Errno 28] No space left on device\n"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a shell with head")

@@ -287,7 +287,7 @@ def test_the_defaults_are_the_report_s():
     assert all(map(np.array_equal, *drawn))
 
 
-COLORS = {1: "#0072B2", -1: "#D55E00"}
+COLORS = {1: "#0072B2", -1: "#E69F00"}
 
 
 @pytest.fixture(scope="module")
