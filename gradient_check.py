@@ -12,6 +12,7 @@ import argparse
 import math
 import os
 import runpy
+import sys
 from itertools import groupby
 from typing import NamedTuple
 from unittest.mock import patch
@@ -220,9 +221,10 @@ def table(checks, least=0):
 
 def layers_of(path):
     """Parse `--modules`: return the layers that this file defines, a dict."""
-    names = "Linear", "ReLU", "SoftMax", "CrossEntropy"
+    names, path = ("Linear", "ReLU", "SoftMax", "CrossEntropy"), os.path.expanduser(path)
     try:
-        defined = runpy.run_path(os.path.expanduser(path))
+        with patch("sys.path", [os.path.dirname(path), *sys.path]):  # for the files beside it
+            defined = runpy.run_path(path)
         return {name: defined[name] for name in names}
     except (Exception, SystemExit) as error:
         message = f"{path} does not give {', '.join(names)}: {error!r}"
@@ -237,7 +239,12 @@ def main(argv=None):
     layers = vars(parser.parse_args(argv)).get("modules", {})
     in_mlp = {**layers, "Linear": lambda n_in, n_out, rng: Linear(n_in, n_out)}  # if it has no rng
     with patch.dict(globals(), layers), patch.dict(vars(mlp_numpy), in_mlp):
-        checks = check_all()
+        try:
+            checks = check_all()
+        except Exception as error:
+            if layers:
+                parser.error(f"argument --modules: its layers cannot be checked: {error!r}")
+            raise
     print("\n".join(table(checks)))
     return 0 if all(check.error < LIMIT for check in checks) else 1
 

@@ -68,7 +68,7 @@ def train(
     no longer finite; the `history` of this error has the entries before.
     """
     whole = [max_steps, eval_freq, 1 if batch_size is None else batch_size]
-    if not (learning_rate > 0 and all(n > 0 and n % 1 == 0 for n in whole)):
+    if not (0 < learning_rate < math.inf and all(n > 0 and n % 1 == 0 for n in whole)):
         names = "learning_rate, max_steps, eval_freq, batch_size"
         got = [learning_rate, *whole]
         raise ValueError(f"{names} must be above 0 and, but for the first, whole, got {got}")
@@ -145,7 +145,7 @@ def load_data(dataset="moons", n_samples=1000, noise=0.2, test_size=0.2, seed=42
     from sklearn import datasets, utils
     from sklearn.model_selection import train_test_split
 
-    noise = noise + 0.0  # NumPy refuses -0.0
+    noise = noise or 0.0  # NumPy refuses -0.0
     if dataset == "moons":
         x, labels = datasets.make_moons(n_samples, noise=noise, random_state=seed)
     elif dataset == "circles":
@@ -203,6 +203,8 @@ def hidden_units(text):
 
 def folder(text):
     """Parse `--output_dir`: a path, in which ~ is the home folder."""
+    if not text:  # as of a variable that is not set
+        raise argparse.ArgumentTypeError("'' is not valid; give a path")
     return Path(os.path.expanduser(text))
 
 
@@ -324,18 +326,12 @@ def main(argv=None):
             history, failure = error.history, f"error: {error}"
     seconds, epoch, diverged = time.perf_counter() - start, history["epoch"][-1], bool(failure)
     losses, guessing = history["train_loss"], math.log(n_classes)
+    is_worse = losses[-1] > 1.01 * guessing  # beyond chance
     if came:
         failure = f"interrupted at epoch {epoch}"
-    elif losses[-1] > max(guessing, losses[0]) or losses[-1] > guessing > losses.min():
+    elif is_worse and (losses[-1] > losses[0] or losses.min() < guessing):
         worse = f"the training loss, {losses[-1]:.4f}, is above log({n_classes}) = {guessing:.4f}"
         failure = f"error: {worse}, that of guessing: try a learning rate below {rate}"
-    if not args.no_output:
-        with open_whole(args.output_dir / "history.csv") as file:
-            table = np.column_stack([history[name] for name in ("epoch", *METRICS)])
-            header = ",".join(("epoch", *METRICS))
-            np.savetxt(file, table, "%d,%s,%s,%s,%s", header=header, comments="")
-        if not diverged:  # or the network is useless
-            model.save(args.output_dir / "model.npz")
     with suppress(OSError if came else ()):  # of a terminal that is closed
         for part in ("train", "test"):
             loss, percent = history[f"{part}_loss"][-1], 100 * history[f"{part}_accuracy"][-1]
@@ -344,7 +340,14 @@ def main(argv=None):
         speed = f"{speed:,.0f}" if speed > 10 else f"{speed:.2g}"
         print(f"epoch {epoch}, {seconds:.2f} s, {speed} updates/s")
         if not args.no_output:
-            print(f"wrote the results to {args.output_dir}")
+            print(f"the results go to {args.output_dir}")
+    if not args.no_output:
+        with open_whole(args.output_dir / "history.csv") as file:
+            table = np.column_stack([history[name] for name in ("epoch", *METRICS)])
+            header = ",".join(("epoch", *METRICS))
+            np.savetxt(file, table, "%d,%s,%s,%s,%s", header=header, comments="")
+        if not diverged:  # or the network is useless
+            model.save(args.output_dir / "model.npz")
     if not diverged and (args.show or not args.no_output):
         import plots
 

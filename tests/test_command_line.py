@@ -73,7 +73,8 @@ def history_of(losses):
     ("losses", "is_ruined"),
     [
         ([0.70, 17.27, 17.27], True),  # at the ceiling, from above the loss of guessing
-        ([0.69, 0.30, 0.70], True),  # worse than guessing, after it had been better
+        ([0.69, 0.30, 0.71], True),  # worse than guessing, after it had been better
+        ([0.69, 0.68, 0.70], False),  # by chance
         ([0.75, 0.60, 0.72], True),
         ([0.75, 0.70, 0.71], False),  # worse than guessing, but better than at the start
         ([0.75, 0.30, 0.69], False),
@@ -119,6 +120,13 @@ def test_values_that_are_equal_are_accepted_alike(capsys):
             script.main([*SHORT, f"{flag}={value}", "--no_output"])
             outputs.append(capsys.readouterr().out.partition(" s, ")[0][:-5])
         assert set(outputs) == {outputs[0]}
+
+
+def test_the_results_are_printed_also_where_they_cannot_be_written(tmp_path, capsys):
+    (tmp_path / "history.csv").mkdir()
+    with pytest.raises(OSError, match="Is a directory"):
+        script.main([*SHORT, "--output_dir", str(tmp_path)])
+    assert final(capsys.readouterr().out, "train")[0] > 0
 
 
 def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
@@ -265,11 +273,12 @@ def test_the_global_generator_of_numpy_is_left_alone():
         ("--seed", "-1"),
         ("--data_seed", "4294967296"),
         ("--backend", "torch"),
+        ("--output_dir", ""),
     ],
 )
 def test_a_wrong_value_is_one_line_that_names_flag_value_and_remedy(tmp_path, capsys, flag, value):
     with pytest.raises(SystemExit) as end:
-        script.main([flag, value, "--output_dir", str(tmp_path / "out")])
+        script.main(["--output_dir", str(tmp_path / "out"), flag, value])
     assert end.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert re.search(

@@ -1,6 +1,7 @@
 """Every gradient against finite differences; a slip in modules.py shows here first, by its name."""
 
 import math
+import sys
 from functools import cache
 
 import numpy as np
@@ -383,3 +384,21 @@ def test_a_file_without_the_layers_is_told_in_one_line(tmp_path, capsys, text, w
     assert err.count("\n") == 1
     assert f"argument --modules: {path} does not give Linear, ReLU" in err
     assert why in err
+
+
+def test_another_modules_py_may_import_the_files_beside_it(tmp_path, capsys):
+    (tmp_path / "beside_it.py").write_text("from modules import *")
+    (tmp_path / "theirs.py").write_text("from beside_it import *")
+    before = list(sys.path)
+    assert gradient_check.main(["--modules", str(tmp_path / "theirs.py")]) == 0
+    assert sys.path == before
+
+
+def test_layers_that_are_called_otherwise_are_told_in_one_line(tmp_path, capsys):
+    text = TWICE.format("CrossEntropy").replace("*args", "predictions, targets")
+    (tmp_path / "theirs.py").write_text(text)
+    with pytest.raises(SystemExit) as exit_:
+        gradient_check.main(["--modules", str(tmp_path / "theirs.py")])
+    assert exit_.value.code == 2
+    told = "argument --modules: its layers cannot be checked: TypeError("
+    assert told in capsys.readouterr().err

@@ -216,6 +216,7 @@ def test_a_diverging_run_stops_names_the_epoch_and_keeps_the_history(moons, eval
     [
         {"learning_rate": 0},
         {"learning_rate": math.nan},
+        {"learning_rate": math.inf},
         {"max_steps": 0},
         {"eval_freq": 0},
         {"batch_size": 0},
@@ -328,8 +329,10 @@ def test_noise_is_the_standard_deviation_of_the_coordinates(dataset):
 
 @pytest.mark.parametrize("dataset", ["moons", "circles", "blobs"])
 def test_no_noise_is_no_noise_whatever_its_sign(dataset):
-    first, second = (load_data(dataset, 20, noise) for noise in (0, -0.0))
-    assert all(map(np.array_equal, first, second))
+    first, *others = (load_data(dataset, 20, noise) for noise in (0, -0.0, None))
+    assert all(
+        np.array_equal(*parts) for other in others for parts in zip(first, other, strict=True)
+    )
 
 
 def test_circles_lie_one_inside_the_other():
