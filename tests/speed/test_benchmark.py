@@ -3,7 +3,8 @@
 import os
 import re
 import runpy
-from itertools import pairwise
+import time
+from itertools import count, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from threadpoolctl import threadpool_info
 
 from speed import benchmark, contenders, rounds
 from speed.benchmark import HEADINGS, LANES, LARGE, SMALL, STYLES
-from speed.rounds import Case, Process, measure
+from speed.rounds import Case, Process, Row, measure
+from train_mlp_numpy import load_data
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "figures/benchmarks"
@@ -27,11 +29,11 @@ class Over(BaseException):
 
 
 def epochs_of(contender, work, n_epochs):
-    """Return the parameters of a contender after each of its first epochs."""
+    """Return the parameters of a contender, if it has any, after each of its first epochs."""
     found = []
 
     def epoch_done(params):
-        found.append(params())
+        found.append(params and params())
         if len(found) == n_epochs:
             raise Over
 
@@ -93,8 +95,54 @@ def test_a_contender_that_does_other_work_is_refused(wrong, batch_size):
     (reference,) = epochs_of(contenders.numpy_layers, work, 1)
     (params,) = epochs_of(wrong, work, 1)
     rounds.check_same("right", reference + 1e-12, reference, work)
-    with pytest.raises(ValueError, match="wrong: its parameters after an epoch are off by"):
-        rounds.check_same("wrong", params, reference, work)
+    for other in (params, reference * np.nan):
+        with pytest.raises(ValueError, match="wrong: its parameters after an epoch are off by"):
+            rounds.check_same("wrong", other, reference, work)
+
+
+def test_how_far_off_a_contender_may_be_depends_on_how_far_it_went():
+    work = rounds.make_work(TINY)
+    start = contenders.flat(contenders.pairs(contenders.initial(work).layers))
+    way = np.linspace(0, 1e-3, len(start))
+    rounds.check_same("near", start + way + 0.9e-8, start + way, work)
+    with pytest.raises(ValueError, match="far: its parameters after an epoch are off by 1e-05"):
+        rounds.check_same("far", start + way + 1.1e-8, start + way, work)
+
+
+def test_the_bare_products_are_those_of_an_update(monkeypatch):
+    """Forward, the gradients of the weights, and backward but for the inputs."""
+    work = contenders.Work((4, 3, 2), np.zeros((10, 4)), np.zeros((10, 2)), 8, 0.1)
+    products = []
+    monkeypatch.setattr(np, "dot", lambda a, b, out: products.append((a.shape, b.shape, out.shape)))
+    epochs_of(contenders.matrix_products, work, 1)
+    assert products == [
+        product
+        for n in (8, 2)
+        for product in [
+            ((n, 4), (4, 3), (n, 3)),
+            ((n, 3), (3, 2), (n, 2)),
+            ((3, n), (n, 2), (3, 2)),
+            ((n, 2), (2, 3), (n, 3)),
+            ((4, n), (n, 3), (4, 3)),
+        ]
+    ]
+
+
+def test_ours_is_timed_without_evaluations(monkeypatch):
+    calls = []
+    monkeypatch.setattr("train_mlp_numpy.evaluate", lambda *args: calls.append(args) or {"loss": 0})
+    epochs_of(contenders.numpy_layers, rounds.make_work(TINY), 3)
+    assert len(calls) == 1  # before training
+
+
+def test_the_data_are_those_of_the_case():
+    for case in SMALL:
+        work = rounds.make_work(case)
+        x, targets, *_ = load_data(case.dataset, 1797 if case.dataset == "digits" else 1000)
+        assert np.array_equal(work.x, x)
+        assert np.array_equal(work.targets, targets)
+        assert len(x) == case.n_rows
+    assert rounds.make_work(TINY).x.shape == (40, 2)
 
 
 def breaks(work, epoch_done):
@@ -112,8 +160,91 @@ def surroundings():
     return dict(os.environ), cores, [pool["num_threads"] for pool in threadpool_info()]
 
 
-def test_who_fails_is_named_and_left_out_and_who_does_other_work_ends_it(capfd):
+def fails_in_its_fourth_epoch(work, epoch_done):
+    time.perf_counter = count().__next__  # a clock that counts how often it is read
+    for _ in range(3):
+        epoch_done(lambda: np.ones(1))
+    raise ValueError("the fourth epoch")
+
+
+def test_a_process_trains_as_many_epochs_as_it_is_asked_for():
+    process = Process(fails_in_its_fourth_epoch, TINY)
+    try:
+        assert process.run(1)[1] == [1.0]
+        assert process.run(2) == (1, None)  # between two readings; parameters come once
+        assert not process.failure
+        process.run(1)
+        assert process.failure == "ValueError: the fourth epoch"
+    finally:
+        process.close()
+
+
+SECONDS = {  # of an epoch: of the first one, to find the length of a round, of the rounds
+    "numpy_layers": [9, *(4 * [0.2]), 1, 2, 3, 4, 6],
+    "straightforward": [9, *(3 * [0.4]), 10, 2, 3, 8, 60],
+}
+
+
+class Recorded:
+    """Stands for a Process: its times are given, and what it is asked for is kept."""
+
+    def __init__(self, contender, case):
+        self.name, self.failure = contender.__name__, None
+        self.times = iter(SECONDS[self.name])
+
+    def run(self, n_epochs):
+        self.asked.append((self.name, n_epochs))
+        return n_epochs * next(self.times), None
+
+    def close(self):
+        self.asked.append((self.name, "end"))
+
+
+def test_all_take_turns_and_are_compared_within_a_round(monkeypatch):
+    Recorded.asked = asked = []
+    monkeypatch.setattr(rounds, "Process", Recorded)
+    ours, others = contenders.numpy_layers, [contenders.straightforward]
+    rows = measure(TINY, ours, others, n_rounds=5, seconds=2)
+    a, b = "numpy_layers", "straightforward"
+    assert asked[:9] == [
+        (a, 1),
+        (b, 1),
+        *((a, n) for n in (1, 2, 4, 8)),
+        *((b, n) for n in (1, 2, 4)),
+    ]
+    turns = [(a, 8), (b, 4)], [(b, 4), (a, 8)]
+    assert asked[9:] == [
+        *turns[0],
+        *turns[1],
+        *turns[0],
+        *turns[1],
+        *turns[0],
+        (a, "end"),
+        (b, "end"),
+    ]
+    name = "2-3-2, batch 16"
+    assert rows == [
+        Row("one thread, float64", name, a, seconds=3, low=2, high=4, ratio=1),
+        Row("one thread, float64", name, b, seconds=8, low=3, high=10, ratio=2),
+    ]
+
+
+def test_every_case_has_all_contenders_and_the_large_ones_a_third_of_the_rounds(monkeypatch):
+    calls = []
+    monkeypatch.setattr(benchmark, "measure", lambda *args: calls.append(args) or [len(calls)])
+    assert list(benchmark.measure_all(10)) == list(range(1, 12))
+    for case, ours, others, n_rounds in calls:
+        assert ours is contenders.compiled
+        names = {"compiled", *(other.__name__ for other in others)}
+        only, n = ("matrix_products", 4) if case in LARGE else ("plain_c", 10)
+        assert names == {*HEADINGS} - {"matrix_products", "plain_c"} | {only}
+        assert n_rounds == n
+    assert [case for case, *_ in calls] == SMALL + LARGE
+
+
+def test_who_fails_is_named_and_left_out_and_who_does_other_work_ends_it(capfd, monkeypatch):
     """Each has one thread and one core; the process that measures keeps its own."""
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
     before = surroundings()
     others = [breaks, dies_later]
     (row,) = measure(TINY, contenders.numpy_layers, others, n_rounds=1, seconds=0.001)

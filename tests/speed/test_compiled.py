@@ -85,6 +85,17 @@ def test_both_backends_diverge_in_the_same_epoch(n_hidden, learning_rate, batch_
     assert outcomes[0] == outcomes[1]
 
 
+@pytest.mark.parametrize("batch_size", [1, 60, 150])
+@pytest.mark.parametrize("k", range(4))
+def test_a_parameter_that_is_no_number_is_not_lost(k, batch_size):
+    """Not even in a unit whose ReLU might take it for something below 0."""
+    from speed.compiled import compile_epoch
+
+    model = MLP(2, [3], 2, 0)
+    params_of(model)[k].flat[0] = np.nan
+    assert np.isnan(compile_epoch(train_epoch, model, make_data(), batch_size, 0.1)(np.arange(150)))
+
+
 def test_the_callback_meets_each_epoch_and_what_it_changes_is_trained_on():
     seen = {}
     for backend in ("numba", "numpy"):
@@ -193,6 +204,7 @@ def test_a_model_that_it_does_not_know_is_an_error(model, names):
     ("i", "params", "message"),
     [
         (0, {"weight": np.zeros((1, 3))}, r"weight must have shape \(2, 3\), got \(1, 3\)"),
+        (0, {"weight": np.zeros((3, 2))}, r"weight must have shape \(2, 3\), got \(3, 2\)"),
         (0, {"bias": np.zeros(1)}, r"bias must have shape \(3,\), got \(1,\)"),
         (2, {"weight": np.zeros((4, 2))}, r"weight must have shape \(2, 4\), got \(2, 3\)"),
         (2, {"weight": np.zeros((3, 1))}, r"weight must have shape \(3, 2\), got \(3, 1\)"),
@@ -260,6 +272,7 @@ def test_a_change_of_the_layers_is_refused(monkeypatch, owner, name, method, fir
     [
         lambda model, data, size, rate, order: train_epoch(model, data, size, rate, order[::-1]),
         lambda model, data, size, rate, order: train_epoch(model, data, size, rate, order[:-1]),
+        lambda model, data, size, rate, order: train_epoch(model, data, size, rate, np.sort(order)),
         lambda model, data, size, rate, order: train_epoch(model, data, size, 2 * rate, order),
         lambda model, data, size, rate, order: train_epoch(model, data, 2 * size, rate, order),
         lambda model, data, size, rate, order: None,
