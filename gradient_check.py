@@ -212,7 +212,7 @@ def table(checks, least=0):
         verdict = f"{error_text(error, least):>15}  {'right' if error < LIMIT else 'WRONG'}"
         lines.append(f"{subject:<23} {gradient:<21} {elements:>8} {verdict}")
     n_wrong = sum(not row.error < LIMIT for row in rows)
-    wrong = f"{n_wrong} of {len(rows)} rows wrong, with an error of {LIMIT:g} or more"
+    wrong = f"{n_wrong} of {len(rows)} rows wrong (error of {LIMIT:g} or more)"
     return [*lines, f"{sum(row.elements for row in rows)} elements compared, {wrong}"]
 
 

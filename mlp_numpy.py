@@ -47,7 +47,7 @@ class MLP:
             dout = layer.backward(dout)
 
     def update(self, learning_rate):
-        """Descend along the gradient: every parameter p becomes p - learning_rate * dL/dp."""
+        """Move against the gradient: every parameter p becomes p - learning_rate * dL/dp."""
         for linear in self.layers[::2]:  # the others have no parameters
             for name, gradient in linear.grads.items():
                 linear.params[name] = linear.params[name] - learning_rate * gradient

@@ -90,7 +90,7 @@ def generate_dataset(mean_pos, mean_neg, cov_scale=0.5, rng=None):
 def bayes_accuracy(mean_pos, mean_neg, cov_scale):
     """Return the accuracy of the best possible classifier, Phi(d / (2 sigma)).
 
-    Its boundary lies halfway between the means, at distance d. A point is misclassified if its
+    The means are d apart, and its boundary lies halfway. A point is misclassified if its
     noise in that direction, of standard deviation sigma, exceeds d / 2.
     """
     distance = math.dist(mean_pos, mean_neg)

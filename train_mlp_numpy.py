@@ -59,8 +59,9 @@ def train(
 
     Each epoch visits every row once, in a new random order, drawn from `rng`, a generator, an int
     seed or None. A batch_size of None is the full batch. The backend "numba" is `train_epoch`
-    compiled (see speed/). The history is a dict of equally long arrays, `epoch`, METRICS, and
-    `step`, the same as `epoch`, with an entry before training, every eval_freq epochs, at the end.
+    compiled (see speed/). The history is a dict of equally long arrays: `epoch`, METRICS, and
+    `step`, which equals `epoch`. They have an entry before training, one every eval_freq epochs,
+    and one at the end.
     `callback(epoch, metrics)` is called before training, with epoch 0, and after each epoch; where
     there is no entry, metrics is empty. If it returns True, training ends.
 
@@ -329,7 +330,7 @@ def main(argv=None):
     is_worse = losses[-1] > 1.01 * guessing  # beyond chance
     if came:
         failure = f"interrupted at epoch {epoch}"
-    elif is_worse and (losses[-1] > losses[0] or losses.min() < guessing):
+    elif not diverged and is_worse and (losses[-1] > losses[0] or losses.min() < guessing):
         worse = f"the training loss, {losses[-1]:.4f}, is above log({n_classes}) = {guessing:.4f}"
         failure = f"error: {worse}, that of guessing: try a learning rate below {rate}"
     with suppress(OSError if came else ()):  # of a terminal that is closed
@@ -340,7 +341,7 @@ def main(argv=None):
         speed = f"{speed:,.0f}" if speed > 10 else f"{speed:.2g}"
         print(f"epoch {epoch}, {seconds:.2f} s, {speed} updates/s")
         if not args.no_output:
-            print(f"the results go to {args.output_dir}")
+            print(f"{'history.csv goes' if diverged else 'the results go'} to {args.output_dir}")
     if not args.no_output:
         with open_whole(args.output_dir / "history.csv") as file:
             table = np.column_stack([history[name] for name in ("epoch", *METRICS)])

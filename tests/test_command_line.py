@@ -92,6 +92,17 @@ def test_a_network_that_ends_worse_than_guessing_is_a_failure_with_a_remedy(
     assert capsys.readouterr().err.endswith(told) == is_ruined
 
 
+def test_a_run_that_diverges_after_it_was_ruined_is_told_as_diverged(capsys, monkeypatch):
+    def train(*args, **options):
+        error = FloatingPointError("the loss is not finite at epoch 38")
+        error.history = history_of([0.69, 17.27])
+        raise error
+
+    monkeypatch.setattr(script, "train", train)
+    assert script.main(["--no_output"]) == 1
+    assert capsys.readouterr().err.endswith("error: the loss is not finite at epoch 38\n")
+
+
 def test_a_learning_rate_that_ruins_the_network_is_told_and_everything_is_written(tmp_path, capsys):
     flags = ["--learning_rate", "1e5", "--max_steps", "20", "--output_dir", str(tmp_path)]
     assert script.main(flags) == 1
@@ -322,9 +333,10 @@ def test_show_needs_a_display(tmp_path, capsys, monkeypatch):
 def test_a_run_that_diverges_says_at_which_epoch_and_keeps_the_history(tmp_path, capsys):
     args = ["--learning_rate", "1e9", "--batch_size", "1", "--output_dir", str(tmp_path)]
     assert script.main(args) == 1
-    error = capsys.readouterr().err
+    out, error = capsys.readouterr()
     assert "error: the loss is not finite at epoch 1: try a learning rate below 1e+09" in error
     assert [file.name for file in tmp_path.iterdir()] == ["history.csv"]
+    assert out.endswith(f"history.csv goes to {tmp_path}\n")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are those of POSIX")
