@@ -83,4 +83,4 @@ def test_both_commands_install_the_requirements():
     first, second = re.findall(r"^python3 -m venv .*$", README, re.M)
     assert "-r requirements.txt &&" in first
     assert "-r requirements.txt -r requirements-extra.txt &&" in second
-    assert second.endswith("-m pytest")
+    assert second.endswith("-m pytest -n auto --dist loadfile")

@@ -694,7 +694,10 @@ def test_what_the_text_says_of_stuck_runs_is_in_the_files():
     assert "`--seed 5` gets stuck, the default seed 42 does not" in PROSE
     assert (5 in stuck, 42 in stuck) == (True, False)
     assert "33 of the 100 at batch size 16, and the very same with the full batch" in PROSE
-    assert "At 64 one seed differs from these, at 256 four, and at 1 ten." in PROSE
+    assert "At 64 one seed differs from these, at 256 four (two more get stuck, two fewer)" in PROSE
+    at_256 = stuck_of(UPDATES, "256")
+    assert (len(at_256 - stuck), len(stuck - at_256)) == (2, 2)
+    assert "and at 1 ten. So the initial weights" in PROSE
     sizes = "16", "full", "64", "256", "1"
     assert [len(stuck_of(UPDATES, name) ^ stuck) for name in sizes] == [0, 0, 1, 4, 10]
     assert "28 of those 33 seeds are no longer stuck" in PROSE
