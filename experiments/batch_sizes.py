@@ -19,6 +19,7 @@ from importlib import import_module
 
 try:
     import pandas as pd
+    from joblib import Parallel, delayed
 
     from experiments.study import COLUMNS, RUNS, Study, finished_runs, interrupt, signals_to
 except ImportError as error:
@@ -30,7 +31,15 @@ from tqdm import tqdm
 
 import plots
 from experiments import report
-from experiments.runs import STUCK_ABOVE, batch_sizes, fastest_backend, name_of
+from experiments.runs import (
+    STUCK_ABOVE,
+    Run,
+    batch_sizes,
+    fastest_backend,
+    name_of,
+    progress,
+    train_from_seed,
+)
 from mlp_numpy import open_whole
 from train_mlp_numpy import METRICS, PARSER, add_flags, check_flags, load_data, number, run
 
@@ -39,7 +48,7 @@ COLOR = "#542788"  # of runs: not that of a class
 
 
 def compare(data, batch_sizes, seeds, n_hidden=(20,), n_jobs=-1, **options):
-    """Train every batch size from every seed; return the histories, one below the other.
+    """Train every batch size from every seed; return the Runs.
 
     Args:
         data: a train_mlp_numpy.Data.
@@ -49,17 +58,27 @@ def compare(data, batch_sizes, seeds, n_hidden=(20,), n_jobs=-1, **options):
         n_jobs: runs at the same time, -1 for as many as there are cores.
         options: those of `train`, but for the batch size.
 
-    Returns:
-        A DataFrame with the columns batch_size (a text, such as "16" or "full"), seed, epoch and
-        METRICS, and a row for each entry of each history.
-
     Raises:
         FloatingPointError: when a run diverges.
     """
     keys = [(size, seed) for size in batch_sizes for seed in seeds]
-    tasks = [(data, n_hidden, size, seed, options) for size, seed in keys]
-    runs = {run[:2]: as_table(*run[:3]) for run in finished_runs(tasks, n_jobs)}
-    return pd.concat([runs[name_of(size), seed] for size, seed in keys], ignore_index=True)
+    parallel = Parallel(n_jobs, batch_size=1, return_as="generator", max_nbytes=None)
+    results = parallel(
+        delayed(train_from_seed)(data, seed, n_hidden, batch_size=size, **options)
+        for size, seed in keys
+    )
+    ends = zip(keys, progress(results, len(keys)), strict=True)
+    return [Run(name_of(size), seed, *result) for (size, seed), result in ends]
+
+
+def histories_of(runs):
+    """Return the histories of Runs as one table, one below the other.
+
+    It has the columns batch_size (a text, such as "16" or "full"), seed, epoch and METRICS, and a
+    row for each entry of each history.
+    """
+    tables = [as_table(run.batch_size, run.seed, run.history) for run in runs]
+    return pd.concat(tables, ignore_index=True)
 
 
 def as_table(name, seed, history):
@@ -68,7 +87,7 @@ def as_table(name, seed, history):
 
 
 def ends_of(histories):
-    """Return the last row of each history, in a table as `compare` returns it."""
+    """Return the last row of each history, in a table as `histories_of` returns it."""
     return histories.groupby(["batch_size", "seed"], sort=False).tail(1)
 
 
@@ -126,7 +145,7 @@ def figure_4(histories, title=None, x="epoch", with_report=False):
     batch sizes. In the last row each dot is the accuracy with which a run ends.
 
     Args:
-        histories: what `compare` returns.
+        histories: what `histories_of` returns.
         title: what to write above.
         x: the column to draw against: epoch, or one that was added.
         with_report: whether to mark the accuracies of the report's runs.
@@ -179,6 +198,31 @@ def figure_4(histories, title=None, x="epoch", with_report=False):
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=3)
+    figure.suptitle(title)
+    return figure
+
+
+def read_runs(folder):
+    """Return how the runs of a study ended: the table of its output folder."""
+    return pd.read_csv(f"{folder}/{RUNS}", dtype={"batch_size": str})
+
+
+@plots.plain_style
+def ends_figure(studies, title=None):
+    """Draw the test accuracies with which runs end, a panel for each study, a dict by its title.
+
+    Each dot is a run, and each line the median of a batch size. `read_runs` returns a study.
+    """
+    figure, panels = plots.new_figure(10, 4.6, 1, len(studies), sharey=True, squeeze=False)
+    for axes, (name, runs) in zip(panels[0], studies.items(), strict=True):
+        groups = (100 * runs["test_accuracy"]).groupby(runs["batch_size"], sort=False)
+        for k, (_, accuracies) in enumerate(groups):
+            axes.scatter(k + abreast(accuracies), accuracies, s=4, color=COLOR)
+            axes.plot((k - 0.45, k + 0.45), 2 * [accuracies.median()], color="black")
+        axes.set_xticks(range(len(groups)), groups.groups)
+        axes.set(xlabel="batch size", title=name)
+        axes.grid(axis="y", alpha=0.3)
+    panels[0, 0].set_ylabel("final test accuracy (%)")
     figure.suptitle(title)
     return figure
 

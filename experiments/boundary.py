@@ -11,10 +11,11 @@ import copy
 import io
 
 import numpy as np
+from matplotlib.colors import LightSource, to_rgba_array
 from PIL import Image
 
 import plots
-from experiments.runs import batch_sizes, fastest_backend, name_of
+from experiments.runs import batch_sizes, fastest_backend, name_of, progress
 from mlp_numpy import MLP, open_whole
 from modules import as_rng
 from train_mlp_numpy import (
@@ -106,14 +107,85 @@ def draw_frame(figure, epoch, networks, data, resolution):
 
 
 @plots.plain_style
-def animation(figures, file_format, dpi=96):
-    """Return an animation that repeats for ever, as the bytes of a picture.
+def stages(data, batch_sizes, epochs, seed, resolution=80, **options):
+    """Train with each batch size, and draw the boundary at each of the epochs, row by row.
+
+    Below each panel is the accuracy on the test points, which are drawn. The options are those of
+    `snapshots`. More than two features are a ValueError.
+    """
+    check_plane(data)
+    shape = len(batch_sizes), len(epochs)
+    figure, panels = plots.new_figure(2.4 * shape[1], 2.05 * shape[0] + 0.7, *shape, squeeze=False)
+    for axes, epoch in zip(panels[0], epochs, strict=True):
+        axes.set_title(f"epoch {epoch}")
+    for row, size in zip(panels, progress(batch_sizes), strict=True):
+        networks = snapshots(data, epochs, seed, batch_size=size, **options)
+        for axes, network in zip(row, map(networks.get, epochs), strict=True):
+            plots.scatter(axes, data.x_test, data.y_test.argmax(axis=1), "test")
+            plots.fit_limits(axes, np.concatenate([data.x_train, data.x_test]))
+            plots.draw_regions(axes, network.forward, resolution)
+            axes.set(xticks=[], yticks=[], xlabel=test_percent(network, data))
+        row[0].set_ylabel(f"batch size {size}" if size else "full batch")
+    classes = [f"class {k}" for k in range(data.y_test.shape[1])]
+    plots.legend_below(figure, plots.legend_handles(classes, ["test"]))
+    return figure
+
+
+def check_plane(data):
+    """Raise a ValueError unless the data have two features."""
+    if data.x_train.shape[1] != 2:
+        raise ValueError(f"a boundary in the plane has two features, not {data.x_train.shape[1]}")
+
+
+@plots.plain_style
+def sheet_figure(predict, data, title=None, x_2=0.25, resolution=80):
+    """Draw the log-odds of two classes as a sheet above the plane, and a cut through it at one x_2.
+
+    Where they are above 0 the sheet has the colour of class 1, elsewhere that of class 0. `predict`
+    is that of plots.decision_boundary. More classes or features are a ValueError.
+    """
+    check_plane(data)
+    n_classes = data.y_train.shape[1]
+    if n_classes != 2:
+        raise ValueError(f"log-odds compare two classes, and these data have {n_classes}")
+
+    def log_odds(x, y):
+        p = np.maximum(predict(np.column_stack([x.ravel(), y.ravel()])), 1e-15)
+        return np.log(p[:, 1] / p[:, 0]).reshape(x.shape)
+
+    figure = plots.PlainFigure(figsize=(10, 4.6), layout="constrained")
+    sheet, cut = figure.add_subplot(121, projection="3d"), figure.add_subplot(122)
+    plots.fit_limits(cut, data.x_train)  # for the grid
+    x, y = plots.grid(cut, resolution)
+    heights = log_odds(x, y)
+    colors = to_rgba_array(plots.CLASS_COLORS)[(heights > 0).astype(int), :3]
+    colors = 1 - plots.SHADE * (1 - colors)
+    look = {"rcount": resolution, "ccount": resolution, "linewidth": 0, "antialiased": False}
+    light = LightSource(azdeg=60, altdeg=60)
+    sheet.plot_surface(x, y, heights, facecolors=colors, lightsource=light, **look)
+    sheet.plot_wireframe(x, y, heights, rcount=12, ccount=16, color="black", linewidth=0.4)
+    sheet.view_init(elev=30, azim=60)
+    sheet.set(xlabel="$x_1$", ylabel="$x_2$", zlabel="log-odds")
+    sheet.set_title("The sheet")
+    x = np.linspace(*cut.get_xlim(), 500)
+    heights = log_odds(x, np.full(500, x_2))
+    cut.axhline(0, color="0.5", linewidth=0.8)
+    cut.plot(x, heights, color="black")
+    cut.set(xlabel="$x_1$", ylabel="log-odds", aspect="auto")
+    cut.autoscale(axis="y")
+    cut.grid(alpha=0.3)
+    cut.set_title(f"A cut through it, at $x_2 = {x_2:g}$")
+    figure.suptitle(title)
+    return figure
+
+
+@plots.plain_style
+def animation(figures, dpi=96):
+    """Return an animation that repeats for ever, as the bytes of a GIF.
 
     Args:
         figures: its frames, matplotlib Figures of one size, or the same one, changed meanwhile.
             Each stays for 0.15 seconds, the last for two.
-        file_format: "GIF", or "PNG", which notebooks show wherever they are shown. Programs that
-            cannot animate a PNG show the last frame.
         dpi: pixels per inch of the figures.
     """
     images = []
@@ -132,11 +204,8 @@ def animation(figures, file_format, dpi=96):
     palette.putpalette(colors.ravel().tolist())
     images = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     options = {"duration": [150] * (len(images) - 1) + [2000], "loop": 0}
-    if file_format == "PNG":
-        images.insert(0, images[-1])
-        options["default_image"] = True
     file = io.BytesIO()
-    images[0].save(file, file_format, save_all=True, append_images=images[1:], **options)
+    images[0].save(file, "GIF", save_all=True, append_images=images[1:], **options)
     return file.getvalue()
 
 
@@ -170,7 +239,7 @@ def main(argv=None):
         print(f"batch size {name_of(size)}: {last} at epoch {args.max_steps}", flush=True)
     if not args.no_output:
         with open_whole(args.output_dir / FILE) as file:
-            file.write(animation(boundary_frames(runs, data), "GIF"))
+            file.write(animation(boundary_frames(runs, data)))
         print(f"wrote {args.output_dir / FILE}")
     return 0
 

@@ -20,8 +20,7 @@ import pandas as pd
 from matplotlib.colors import to_rgb
 
 import plots
-from experiments.runs import STUCK_ABOVE, train_from_seed
-from mlp_numpy import MLP
+from experiments.runs import STUCK_ABOVE, progress
 from train_mlp_numpy import train
 
 TWIN_ABOVE = 0.999  # the cosine from which on two units count as one
@@ -42,15 +41,6 @@ class Unit(NamedTuple):
         if self.fires == 0:
             return "dead"
         return "" if self.twin is None else f"like {self.twin}"
-
-
-class Run(NamedTuple):
-    """A network, how it was trained, and what its units do on the training data."""
-
-    seed: int
-    model: MLP
-    history: dict
-    units: list  # of Unit
 
 
 def unit_inputs(model, x):
@@ -84,8 +74,8 @@ def describe(model, x):
     outputs = np.maximum(unit_inputs(model, x), 0)
     v = output_weights(model)
     terms = v * outputs
-    planes = np.column_stack([x, np.ones(len(x))])
-    rest = terms - planes @ np.linalg.lstsq(planes, terms)[0]
+    planes, _ = np.linalg.qr(np.column_stack([x, np.ones(len(x))]))  # a tenth of lstsq's time
+    rest = terms - planes @ (planes.T @ terms)
     folds = np.sign(v) * np.sqrt((rest**2).mean(axis=0))
     fires = (outputs > 0).mean(axis=0)
     lengths = np.linalg.norm(outputs, axis=0)
@@ -106,29 +96,54 @@ def fold_sums(units):
     return -folds[folds < 0].sum(), folds[folds > 0].sum()
 
 
-def runs_by_outcome(data, seeds, **options):
-    """Train a network from each seed; return the Runs, two lists by how they end.
+def keep_largest(model, data, numbers=(0, 2, 4, 10)):
+    """Return a table of the training accuracy with the units of the largest folds alone.
 
-    A run is "stuck" if its final training loss is above STUCK_ABOVE, else "not stuck". The options
-    are those of `train_from_seed`.
+    There is a row for each of the numbers of units kept. In the first column all other units are
+    left out; in the second, the plane that fits their sum best, by least squares, replaces them.
     """
-    runs = {"not stuck": [], "stuck": []}
-    for seed in seeds:
-        model, history = train_from_seed(data, seed, **options)
-        outcome = "stuck" if history["train_loss"][-1] > STUCK_ABOVE else "not stuck"
-        runs[outcome].append(Run(seed, model, history, describe(model, data.x_train)))
-    return runs
-
-
-def mean_counts(runs):
-    """Return a table of what the units do, means over each group of runs of `runs_by_outcome`."""
+    outputs = np.maximum(unit_inputs(model, data.x_train), 0)
+    terms = output_weights(model) * outputs
+    terms = terms[:, [unit.index for unit in describe(model, data.x_train)]]
+    planes = np.column_stack([data.x_train, np.ones(len(terms))])
+    bias, classes = model.layers[2].params["bias"], data.y_train.argmax(axis=1)
     rows = {}
-    for name, group in runs.items():
-        dead = [sum(unit.fires == 0 for unit in run.units) for run in group]
-        copies = [sum(unit.twin is not None for unit in run.units) for run in group]
-        folds = [fold_sums(run.units) for run in group]
-        means = np.mean(np.column_stack([dead, copies, folds]), axis=0)
-        rows[f"{len(group)} {name}"] = means.round(2)
+    for n in (*(n for n in numbers if n < terms.shape[1]), terms.shape[1]):
+        log_odds, rest = bias[1] - bias[0] + terms[:, :n].sum(axis=1), terms[:, n:].sum(axis=1)
+        plane = planes @ np.linalg.lstsq(planes, rest)[0]
+        right = [((log_odds + others > 0) == classes).mean() for others in (0, plane)]
+        rows[n] = [f"{100 * fraction:.0f} %" for fraction in right]
+    names = ["the others left out", "the others as one plane"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=names).rename_axis("units kept")
+
+
+def by_outcome(runs, batch_size):
+    """Return the runs of a batch size, a text such as "16", as two lists by how they end.
+
+    A run is "stuck" if its final training loss is above STUCK_ABOVE, else "not stuck". The runs are
+    what `compare` in batch_sizes.py returns.
+    """
+    groups = {"not stuck": [], "stuck": []}
+    for run in runs:
+        if run.batch_size == batch_size:
+            is_stuck = run.history["train_loss"][-1] > STUCK_ABOVE
+            groups["stuck" if is_stuck else "not stuck"].append(run)
+    return groups
+
+
+def mean_counts(groups, data):
+    """Return a table of what the units do, means over each group of runs of `by_outcome`."""
+    rows = {}
+    for name, group in groups.items():
+        networks = [describe(run.model, data.x_train) for run in group]
+        dead = [sum(unit.fires == 0 for unit in units) for units in networks]
+        copies = [sum(unit.twin is not None for unit in units) for units in networks]
+        folds = np.reshape([fold_sums(units) for units in networks], (-1, 2))
+        if group:
+            means = np.mean(np.column_stack([dead, copies, folds]), axis=0)
+            rows[f"{len(group)} {name}"] = [f"{mean:.1f}" for mean in means]
+    if not rows:
+        raise ValueError("there are no runs of this batch size")
     names = ["dead", "copies", "folds down", "folds up"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=names)
 
@@ -148,35 +163,39 @@ def with_fold(model, x, sign):
 
 
 def trained_on(runs, data, **options):
-    """Train the networks of the Runs on, unchanged or with a fold planted; return a table.
+    """Train the networks of runs on, unchanged or with a fold planted; return a table.
 
     It tells how many come free and with which training losses they end: the least, the median and
     the greatest. The options are those of `train`.
     """
+    if not runs:
+        raise ValueError("none of these runs is stuck")
+    signs = {"as they are": 0, "with a fold down": -1, "with a fold up": 1}
+    losses = {name: [] for name in signs}
+    for name, run in progress([(name, run) for name in signs for run in runs]):
+        sign = signs[name]
+        model = with_fold(run.model, data.x_train, sign) if sign else copy.deepcopy(run.model)
+        losses[name].append(train(model, data, rng=run.seed, **options)["train_loss"][-1])
     rows = {}
-    for name, sign in {"as they are": 0, "with a fold down": -1, "with a fold up": 1}.items():
-        losses = []
-        for run in runs:
-            model = with_fold(run.model, data.x_train, sign) if sign else copy.deepcopy(run.model)
-            losses.append(train(model, data, rng=run.seed, **options)["train_loss"][-1])
-        free = f"{np.sum(np.array(losses) <= STUCK_ABOVE)} of {len(runs)}"
-        rows[name] = [free, *np.quantile(losses, (0, 0.5, 1)).round(3)]
+    for name, ends in losses.items():
+        free = f"{np.sum(np.array(ends) <= STUCK_ABOVE)} of {len(runs)}"
+        rows[name] = [free, *(f"{loss:.2f}" for loss in np.quantile(ends, (0, 0.5, 1)))]
     names = ["free", "least loss", "median loss", "greatest loss"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=names)
 
 
 @plots.plain_style
-def unit_maps(model, data, title=None, resolution=60):
+def unit_maps(model, data, title=None, resolution=80):
     """Draw a small map of the plane for each hidden unit: where it fires, and what it contributes.
 
     A unit that raises the log-odds has the colour of class 1, one that lowers them that of class 0;
-    the deeper, the larger |v_j| max(0, z_j), on one scale for all maps, up to the largest of any
-    unit. The black line is its fold, the number above how much that bends the log-odds. The points
-    are the training points.
+    the deeper, the larger |v_j| max(0, z_j): as its square root, so that small ones can be seen,
+    and on one scale for all maps. The black line is its fold, the number above how much that bends
+    the log-odds. The points are 200 of the training points.
     """
     units = describe(model, data.x_train)
-    n_rows = -(-len(units) // 5)
-    figure, panels = plots.new_figure(9.5, 1.6 * n_rows + 0.7, n_rows, 5)
+    n_rows = -(-len(units) // 4)
+    figure, panels = plots.new_figure(9.5, 2 * n_rows + 0.9, n_rows, 4, squeeze=False)
     panels = panels.ravel()
     plots.fit_limits(panels[0], data.x_train)
     x, y = plots.grid(panels[0], resolution)
@@ -187,34 +206,38 @@ def unit_maps(model, data, title=None, resolution=60):
         plots.fit_limits(axes, data.x_train)
         axes.set(xticks=[], yticks=[])
         z, term = (values[:, unit.index].reshape(x.shape) for values in (inputs, terms))
-        depth = 0.85 * term / max(largest, 1e-300)
+        depth = 0.85 * np.sqrt(term / max(largest, 1e-300))
         plots.draw_shades(axes, depth, to_rgb(plots.CLASS_COLORS[unit.favours]))
         if z.min() < 0 < z.max():
-            axes.contour(x, y, z, levels=[0], colors="black", linewidths=1)
-        axes.scatter(*data.x_train.T, s=1, color="0.35", linewidths=0)
-        note = f" ({unit.note})" if unit.note else ""
-        axes.set_title(f"unit {unit.index}: {unit.fold:+.2f}{note}", fontsize="small")
+            axes.contour(x, y, z, levels=[0], colors="black", linewidths=1.5)
+        axes.scatter(*data.x_train[:200].T, s=4, color="0.35", linewidths=0)
+        note = f", {unit.note}" if unit.note else ""
+        axes.set_title(f"unit {unit.index}: {unit.fold:+.2f}{note}", fontsize="medium")
     for axes in panels[len(units) :]:
         axes.set_axis_off()
     figure.suptitle(title)
-    ends = f"raises the log-odds by {largest:.3g}, the deepest blue lowers them by as much"
-    figure.supxlabel(f"the deepest orange {ends}", fontsize="medium")
+    figure.supxlabel(
+        f"The deepest orange raises the log-odds by {largest:.3g}, the deepest blue lowers them by "
+        "as much.\nA quarter of that has half the depth.",
+        fontsize="medium",
+    )
     return figure
 
 
 @plots.plain_style
-def fold_figure(runs, title=None):
-    """Draw the fold sums of each run of `runs_by_outcome` as a mark, the stuck as crosses."""
+def fold_figure(groups, data, title=None):
+    """Draw the fold sums of each run of `by_outcome` as a mark, the stuck as crosses."""
     figure, axes = plots.new_figure(6.2, 4.6)
-    n_runs = sum(map(len, runs.values()))
+    n_runs = sum(map(len, groups.values()))
     # Hollow and thin, because the stuck lie close together.
     looks = (
         {"marker": "o", "facecolors": "none", "edgecolors": plots.GOOD},
         {"marker": "x", "color": plots.BAD},
     )
-    for (name, group), look in zip(runs.items(), looks, strict=True):
-        sums = np.reshape([fold_sums(run.units) for run in group], (-1, 2))
-        axes.scatter(*sums.T, label=f"{name}: {len(group)} of {n_runs} runs", linewidths=1, **look)
+    for (name, group), look in zip(groups.items(), looks, strict=True):
+        sums = [fold_sums(describe(run.model, data.x_train)) for run in group]
+        x, y = np.reshape(sums, (-1, 2)).T
+        axes.scatter(x, y, label=f"{name}: {len(group)} of {n_runs} runs", linewidths=1, **look)
     axes.set(xlabel="sum of downward folds", ylabel="sum of upward folds", title=title)
     axes.set_xlim(left=0)
     axes.grid(alpha=0.3)

@@ -1,134 +1,361 @@
-"""Parts II and III: the notebook's playground: controls, and a picture of the run they ask for."""
+"""Parts II and III: the notebook's playground: watch a network learn, stop it, and try things.
 
+These are its controls. What they train and draw is in watching.py, the data sets are in
+problems.py, things to try in trials.py.
+"""
+
+import argparse
+import asyncio
 import html
-import io
 import math
+import time
+from functools import cache, partial
 
 import ipywidgets
+import numpy as np
+import pandas as pd
+from PIL import Image
 
-import plots
-from experiments.runs import fastest_backend, train_from_seed
-from train_mlp_numpy import load_data
+from experiments.hidden_units import with_fold
+from experiments.notebook import as_html, image_of
+from experiments.problems import PROBLEMS, bayes_accuracy, load_problem
+from experiments.runs import STUCK_ABOVE
+from experiments.trials import TRIALS
+from experiments.watching import (
+    Training,
+    boundary_figure,
+    curves_figure,
+    ends_figure,
+    units_figure,
+)
+from train_mlp_numpy import as_history, hidden_units
 
 BATCH_SIZES = {str(size): size for size in (1, 2, 4, 8, 16, 32, 64, 128, 256)} | {"full": None}
+RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+EPOCHS = (10, 30, 100, 300, 700, 1500, 3000, 10_000, 30_000)
+N_SEEDS = 20
+LIMITS = (10, 0.8, 50)  # of the curves: the last epoch, the greatest loss, the least accuracy
+PICTURES = {
+    "boundary": "the decision boundary over the points, with the lines along which units fold",
+    "units": "a small map of each hidden unit",
+    "curves": "loss and accuracy against the epoch, with those of the run before in grey",
+    "ends": "final test accuracy against final training loss, a ring for each seed",
+}
+VIEW, MODEL = "application/vnd.jupyter.widget-view+json", "7"  # the same in every run
+HINT = "The buttons come when all cells have run: Run → Run All Cells. It takes about a minute."
 
 
 class Playground:
-    """Controls for a network, its data and its training, and a picture of the run they ask for.
+    """Controls, and pictures of a network as it learns.
 
-    Every change trains anew from the initial weights of the seed, and draws the run. With "Same
-    start" unchecked, every change but that of the seed takes the next seed: other initial weights.
-
-    A front end with a kernel shows the controls and the picture, any other the picture alone.
+    A change of a control begins a new run, "Play" trains it. With "Same start" unchecked, every
+    change but that of the seed takes the next seed: other initial weights. A front end with a
+    kernel shows all this, any other a picture of how the first run ended.
 
     Attributes:
-        controls: the widgets, by the names of the arguments of `train_and_draw`, and `same_start`.
-        status: the widget of the line that says how the run ended.
-        picture: the widget of its figure.
+        controls, buttons, pictures, texts: the widgets, by name.
+        training: the Training of the run; `moment` is the index of its copy that is shown.
+        end: the epoch at which it ends.
     """
 
     def __init__(self):
-        layout = {"width": "auto", "margin": "2px"}
-        look = {"style": {"description_width": "7em"}, "layout": layout}
-        slider = look | {"continuous_update": False}  # trains when it is let go
-        rates = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-        epochs = (10, 30, 100, 300, 700, 1500, 3000)
-        choose, whole = ipywidgets.SelectionSlider, ipywidgets.IntSlider
+        look = {"layout": {"width": "auto"}, "style": {"description_width": "8em"}}
+        whole = {"min": 0, "max": 2**31 - 1, **look}
         self.controls = {
-            "batch_size": choose(options=list(BATCH_SIZES), value="16", **slider),
-            "learning_rate": choose(options=rates, value=0.01, **slider),
-            "hidden_units": whole(min=0, max=50, value=20, **slider),
-            "epochs": choose(options=epochs, value=1500, **slider),
-            "noise": ipywidgets.FloatSlider(min=0, max=0.5, step=0.05, value=0.2, **slider),
-            "data_set": ipywidgets.Dropdown(options=("moons", "circles", "blobs"), **look),
-            "seed": whole(min=0, max=99, value=42, **slider),
-            "same_start": ipywidgets.Checkbox(value=True, indent=False),
+            "data_set": ipywidgets.Dropdown(options=PROBLEMS, **look),
+            "noise": ipywidgets.BoundedFloatText(0.2, min=0, max=1, step=0.05, **look),
+            "data_seed": ipywidgets.BoundedIntText(42, **whole),
+            "hidden_units": ipywidgets.Text("20", continuous_update=False, **look),
+            "batch_size": ipywidgets.Dropdown(options=list(BATCH_SIZES), value="16", **look),
+            "learning_rate": ipywidgets.Dropdown(options=RATES, value=0.01, **look),
+            "epochs": ipywidgets.Dropdown(options=EPOCHS, value=1500, **look),
+            "seed": ipywidgets.BoundedIntText(42, **whole),
+            "same_start": ipywidgets.Checkbox(True, indent=False, layout={"width": "auto"}),
         }
         for name, control in self.controls.items():
             control.description = name.replace("_", " ").capitalize()
-            control.observe(self._respond, "value")
-        self.status = ipywidgets.HTML()
-        self.picture = ipywidgets.Image(layout={"max_width": "100%"})
-        columns = {"grid_template_columns": "repeat(auto-fit, minmax(22em, 1fr))"}
-        grid = ipywidgets.GridBox(list(self.controls.values()), layout=columns)
-        self.box = ipywidgets.VBox([grid, self.status, self.picture])
-        self._train()
+            control.observe(self._changed, "value")
+        self.first_settings = {name: control.value for name, control in self.controls.items()}
+        self.buttons = {}
+        for name, act in {
+            "Play": self._play_or_pause,
+            "One batch": partial(self._start, self._advance, one_batch=True),
+            "One epoch": partial(self._start, self._advance),
+            "To the end": partial(self._start, self._play, watch=False),
+            "Back to the start": self._begin,
+            f"{N_SEEDS} seeds": partial(self._start, self._try_seeds),
+            "Plant a fold up": self._plant,
+            "Reset the axes": self._reset_axes,
+            **{trial.name: partial(self._ask, trial) for trial in TRIALS},
+        }.items():
+            self.buttons[name] = ipywidgets.Button(description=name, layout={"width": "auto"})
+            self.buttons[name].on_click(lambda _, act=act: act())
+        self.scrubber = ipywidgets.IntSlider(description="Epoch shown", **look)
+        self.scrubber.observe(self._scrub, "value")
+        self.bar = ipywidgets.IntProgress(max=N_SEEDS, layout={"width": "auto", "display": "none"})
+        self.texts = {name: ipywidgets.HTML() for name in ("question", "status", "table")}
+        self.answers = ipywidgets.HBox()
+        self.pictures, self.drawn = {name: ipywidgets.HTML() for name in PICTURES}, {}
+        self.is_setting, self.rows, self.limits, self.breathless = False, [], LIMITS, 0
+        self.task = self.training = self.before = None
+        self._begin()
+        list(self.training.pieces(self.end))
+        self._show_last()
+        stage().children = self._rows()
 
-    def _respond(self, change):
-        seed, same_start = self.controls["seed"], self.controls["same_start"]
-        if change.owner is same_start:
+    def _rows(self):
+        def grid(widgets, least_width):
+            columns = f"repeat(auto-fit, minmax({least_width}, 1fr))"
+            return ipywidgets.GridBox(widgets, layout={"grid_template_columns": columns})
+
+        buttons = list(self.buttons.values())
+        acts, trials = buttons[: -len(TRIALS)], buttons[-len(TRIALS) :]
+        boundary, units, curves, ends = self.pictures.values()
+        return [
+            *(grid(trials, "8em"), self.texts["question"], self.answers),
+            *(grid(list(self.controls.values()), "16em"), grid(acts, "11em"), self.scrubber),
+            *(self.texts["status"], self.bar),
+            grid([boundary, units, curves, ipywidgets.VBox([ends, self.texts["table"]])], "24em"),
+        ]
+
+    # What happens when a control is changed, or a button clicked.
+
+    def _changed(self, change):
+        if self.is_setting or change.owner is self.controls["same_start"]:
             return
-        if change.owner is seed or same_start.value:
-            self._train()
-        else:
-            seed.value = (seed.value + 1) % (seed.max + 1)  # to which we respond by training
+        if change.owner is not self.controls["seed"] and not self.controls["same_start"].value:
+            self._set(seed=self.controls["seed"].value + 1)
+        was_running = self._stop()
+        self._begin()
+        if was_running:
+            self._start(self._play)
 
-    def _train(self):
+    def _set(self, **values):
+        """Set controls, all for one run."""
+        self.is_setting = True
+        for name, value in values.items():
+            self.controls[name].value = value
+        self.is_setting = False
+
+    def _ask(self, trial):
+        """Set up something to try, and ask what will come of it."""
+        self._set(**self.first_settings | trial.settings)
+        self._begin()
+        self.texts["question"].value = f"<b>{trial.question}</b> What do you expect?"
+        self.answers.children = [ipywidgets.Button(description=text) for text in trial.answers]
+        for button in self.answers.children:
+            button.on_click(partial(self._answered, trial))
+
+    def _answered(self, trial, button):
+        self.answers.children = []
+        expected = f"{trial.question} You expect: <b>{button.description}</b>."
+        self.texts["question"].value = f"{expected} Look at {trial.look_at}"
+        self._start(self._play)
+
+    def _play_or_pause(self):
+        if self._stop():
+            self._show_last()
+            return
+        if self.training.epoch >= self.end:
+            self._begin()
+        self._start(self._play)
+
+    def _begin(self):
+        """Begin a run with the settings of the controls; the one before stays, in grey."""
+        self._stop()
         settings = {name: control.value for name, control in self.controls.items()}
-        del settings["same_start"]
-        self.status.value = "training ..."
         try:
-            self.status.value, figure = train_and_draw(**settings)
-        except Exception as error:  # the person who moved a control shall see it, whatever it is
-            what = f"{type(error).__name__}: {html.escape(str(error))}"
-            self.status.value = f"<b>{what}</b>. The picture is still of the run before."
+            sizes = hidden_units(settings["hidden_units"])
+            if sum(sizes) > 100:
+                raise argparse.ArgumentTypeError(f"got {sum(sizes)}, at most 100 can be drawn")
+        except argparse.ArgumentTypeError as error:
+            self._tell(f"hidden units: {error}; the run is still the one before")
             return
-        file = io.BytesIO()
-        figure.savefig(file, format="png", dpi=100)
-        self.picture.value = file.getvalue()
+        if self.training and self.training.n_updates:
+            self.rows.insert(0, self._row())
+            self.before = as_history(self.training.entries)
+        old = self.training and self.training.networks[0]
+        self.settings, self.end = settings | {"hidden_units": sizes}, settings["epochs"]
+        name, noise = settings["data_set"], settings["noise"]
+        self.data = load_problem(name, noise, settings["data_seed"])
+        self.best = bayes_accuracy(name, noise, self.data)
+        self.training = self._new_training(settings["seed"])
+        self._show_last(self._about_start(old))
 
-    def _repr_mimebundle_(self, **options):
-        return self.box._repr_mimebundle_(**options) | {
-            "image/png": bytes(self.picture.value),
-            "text/plain": "the controls need a kernel; this is the picture of their first settings",
+    def _new_training(self, seed):
+        batch_size, rate = BATCH_SIZES[self.settings["batch_size"]], self.settings["learning_rate"]
+        return Training(self.data, self.settings["hidden_units"], seed, batch_size, rate)
+
+    def _about_start(self, old):
+        """Say how the initial weights relate to those of the network `old`, if there is one."""
+        if old is None:
+            return ""
+        old, new = (
+            [linear.params["weight"] for linear in m.layers[::2]]
+            for m in (old, self.training.model)
+        )
+        if [weight.shape for weight in old] != [weight.shape for weight in new]:
+            return "A network of another shape cannot have the same initial weights."
+        same = all(map(np.array_equal, old, new))
+        return f"Its initial weights are {'those' if same else 'not those'} of the run before."
+
+    def _plant(self):
+        was_running = self._stop()
+        try:
+            self.training.go_on_with(with_fold(self.training.model, self.data.x_train, 1))
+        except ValueError as error:
+            self._tell(f"no fold planted: {error}")
+            return
+        self.end = int(self.training.epoch) + self.settings["epochs"]
+        self._show_last("One unit now folds upwards along the line x<sub>1</sub> = 1. Play on.")
+        if was_running:
+            self._start(self._play)
+
+    def _reset_axes(self):
+        self.limits = LIMITS
+        self._show(self.moment)
+
+    def _scrub(self, change):
+        if not self.is_setting:
+            self._stop()
+            epochs = [entry["epoch"] for entry in self.training.entries]
+            self._show(np.searchsorted(epochs, change.new, side="right") - 1)
+
+    # What takes its time.
+
+    def _start(self, work, **options):
+        """Begin an async function; the button "Play" is "Pause" until it has ended."""
+        self._stop()
+        self.task = asyncio.ensure_future(self._watch(work(**options)))
+        self.buttons["Play"].description = "Pause"
+
+    def _stop(self):
+        """End it, and return whether there was anything to end."""
+        task, self.task = self.task, None
+        self.buttons["Play"].description, self.bar.layout.display = "Play", "none"
+        if task:
+            task.cancel()
+            self.training.keep()
+        return task is not None
+
+    async def _watch(self, work):
+        told = ""
+        try:
+            await work
+        except FloatingPointError as error:
+            told = f"<b>{str(error).capitalize()}.</b>"
+        except Exception as error:  # whoever clicked shall see it, whatever it is
+            told = f"<b>{type(error).__name__}: {html.escape(str(error))}</b>"
+        self.task = None
+        self._stop()
+        self._show_last(told)
+
+    async def _play(self, watch=True):
+        for is_kept in self.training.pieces(self.end):
+            if is_kept and watch:
+                self._show_last()
+            await self._breathe(is_kept and watch)
+
+    async def _advance(self, one_batch=False):
+        self.training.advance(one_batch)
+        self.training.keep()
+
+    async def _try_seeds(self):
+        """Train from this seed and the next ones, and draw where each ends."""
+        ends, first = [], self.settings["seed"]
+        self.bar.layout.display = None
+        for seed in range(first, first + N_SEEDS):
+            self.bar.value = len(ends)
+            training = self._new_training(seed)
+            while training.epoch < self.settings["epochs"]:
+                training.advance()
+                await self._breathe()
+            training.keep()
+            ends.append(training.entries[-1])
+            n_above = sum(end["train_loss"] > STUCK_ABOVE for end in ends)
+            above = f"{n_above} of {len(ends)} end above a loss of {STUCK_ABOVE}"
+            self._draw("ends", ends_figure(ends, f"Seeds {first} to {seed}: {above}"))
+
+    async def _breathe(self, now=False):
+        """Let the kernel see, ten times a second, whether a button has been clicked."""
+        if now or time.monotonic() > self.breathless:
+            await asyncio.sleep(0.005)
+            self.breathless = time.monotonic() + 0.1
+
+    # What is seen.
+
+    def _show_last(self, note=""):
+        """Show the network as it is now, and a note."""
+        self._show(len(self.training.entries) - 1, note)
+
+    def _show(self, moment, note=""):
+        """Show the network as it was at this entry."""
+        training, self.moment = self.training, moment
+        network, entry = training.networks[moment], training.entries[moment]
+        history = as_history(training.entries)
+        last, most, least = self.limits
+        most = max(most, 1.05 * max(history["train_loss"].max(), history["test_loss"].max()))
+        worst = min(history["train_accuracy"].min(), history["test_accuracy"].min())
+        self.limits = max(last, self.end), most, min(least, 10 * math.floor(10 * worst))
+        when = f"epoch {entry['epoch']:,.2f}".removesuffix(".00")
+        self._draw("boundary", boundary_figure(network, self.data, f"Decision boundary, {when}"))
+        self._draw("units", units_figure(network, self.data))
+        self._draw(
+            "curves", curves_figure(history, entry["epoch"], self.before, self.best[1], self.limits)
+        )
+        ours = entry["train_accuracy"], entry["test_accuracy"]
+        ours, best = (
+            ", ".join(f"{100 * part:.1f} %" for part in pair) for pair in (ours, self.best)
+        )
+        self.texts["status"].value = (
+            f"<b>{when.capitalize()}</b> of {self.end:,}: training loss {entry['train_loss']:.3f}; "
+            f"training and test accuracy {ours}, of the best rule there is {best}. {note}"
+        )
+        table = pd.DataFrame([self._row(), *self.rows]).to_html(index=False, border=0)
+        look = "jp-RenderedHTMLCommon rendered_html"  # of tables, in JupyterLab and before it
+        self.texts["table"].value = f"<div class='{look}'><b>The runs so far</b>{table}</div>"
+        self.is_setting = True
+        self.scrubber.max = math.ceil(training.epoch)
+        self.scrubber.value = math.ceil(entry["epoch"])
+        self.is_setting = False
+
+    def _row(self):
+        """Return the run as a row of the table: its settings, and how far it got."""
+        settings, end = self.settings, self.training.entries[-1]
+        return {
+            "data": "{data_set} {noise:g}, seed {data_seed}".format_map(settings),
+            "units": ",".join(map(str, settings["hidden_units"])) or "none",
+            "batch": settings["batch_size"],
+            "rate": f"{settings['learning_rate']:g}",
+            "seed": settings["seed"],
+            "epochs": f"{end['epoch']:,.2f}".removesuffix(".00"),
+            "loss": f"{end['train_loss']:.3f}",
+            "test, %": f"{100 * end['test_accuracy']:.1f}",
         }
 
+    def _tell(self, error):
+        self.texts["status"].value = f"<b>{html.escape(str(error))}</b>"
 
-def train_and_draw(batch_size, learning_rate, hidden_units, epochs, noise, data_set, seed):
-    """Train a network with this many hidden units; return how it ended, and its figure.
+    def _draw(self, name, figure):
+        self.drawn[name] = image_of(figure)
+        self.pictures[name].value = as_html(self.drawn[name], PICTURES[name], "width: 100%")
 
-    `batch_size` is one of BATCH_SIZES; the others are as on the command line of train_mlp_numpy.py.
-    """
-    data = load_data(data_set, noise=noise)
-    n_rows = len(data.x_train)
-    size = BATCH_SIZES[batch_size] or n_rows
-    model, history = train_from_seed(
-        data,
-        seed,
-        [hidden_units] if hidden_units else [],
-        batch_size=size,
-        learning_rate=learning_rate,
-        max_steps=epochs,
-        eval_freq=max(1, epochs // 150),
-        backend=fastest_backend(),
-    )
-    train, test = (100 * history[f"{part}_accuracy"][-1] for part in ("train", "test"))
-    n_updates = epochs * math.ceil(n_rows / size)
-    status = f"{n_updates:,} updates: train accuracy {train:.2f} %, test accuracy {test:.2f} %"
-    units = "1 hidden unit" if hidden_units == 1 else f"{hidden_units} hidden units"
-    title = (
-        f"{data_set}, noise {noise:g}, batch size {batch_size}, learning rate {learning_rate:g}, "
-        f"{units}, {epochs} epochs, seed {seed}"
-    )
-    return status, run_figure(model.forward, history, data, title)
+    def _repr_mimebundle_(self, **options):
+        names = "boundary", "units", "curves"
+        pictures = [self.drawn[name] for name in names]
+        alt = "; ".join(PICTURES[name] for name in names)
+        picture = as_html(Image.fromarray(np.hstack(pictures)), alt, "width: 100%")
+        data = stage()._repr_mimebundle_()
+        # A number, though models have texts: JupyterLab finds the model all the same, while
+        # nbconvert does not, and shows the picture.
+        data[VIEW]["model_id"] = int(MODEL)
+        return data | {"text/html": f"<p>{HINT}</p>{picture}", "text/plain": HINT}
 
 
-@plots.plain_style
-def run_figure(predict, history, data, title=None, resolution=120):
-    """Draw what a run came to in one row: its decision boundary, its losses, its accuracies.
-
-    The arguments are those of plots.decision_boundary and plots.curves.
-    """
-    # Where everything goes is known: having it found out would take a third of the time to draw.
-    figure = plots.PlainFigure(figsize=(12.5, 3.9))
-    figure.subplots_adjust(left=0.055, right=0.98, bottom=0.24, top=0.84, wspace=0.29)
-    panels = figure.subplots(1, 3)
-    plots.legend_below(figure, plots.scatter_data(panels[0], data))
-    plots.draw_regions(panels[0], predict, resolution)
-    panels[0].set_title("Decision boundary")
-    plots.draw_curves(panels[1:], history)
-    figure.suptitle(title)
-    return figure
+@cache
+def stage():
+    """Return the widget that holds all the others; a kernel has one."""
+    return ipywidgets.VBox(model_id=MODEL)
 
 
 if __name__ == "__main__":

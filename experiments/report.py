@@ -1,4 +1,4 @@
-"""The report's figures for Part III: one run of each batch size. Data only, nothing is trained."""
+"""The report's numbers for Part III: one run of each batch size. Data only, nothing is trained."""
 
 # The final accuracies on training and test data, in percent, with the digits that it gives.
 ACCURACIES = {
@@ -31,7 +31,7 @@ SETTINGS = {
 
 
 def beside_report(history):
-    """Return a table of how a full-batch history ends, beside the report's figures."""
+    """Return a table of how a full-batch history ends, beside the report's numbers."""
     import pandas as pd
 
     ours = {key: history[key][-1] for key in FULL_BATCH}

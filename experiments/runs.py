@@ -1,6 +1,10 @@
 """What all experiments share: a network, made and trained from one seed, and the flags of that."""
 
+import builtins
 import importlib.util
+from typing import NamedTuple
+
+from tqdm import tqdm
 
 from mlp_numpy import MLP
 from modules import as_rng
@@ -21,6 +25,25 @@ def train_from_seed(data, seed, n_hidden=(20,), **options):
     rng = as_rng(seed)
     model = MLP(len(data[0][0]), n_hidden, len(data[1][0]), rng)
     return model, train(model, data, rng=rng, **options)
+
+
+class Run(NamedTuple):
+    """A network and how it was trained."""
+
+    batch_size: str  # as `name_of` gives it
+    seed: int
+    model: MLP
+    history: dict
+
+
+def progress(items, total=None):
+    """Yield the items, under a bar in a notebook and on a terminal; the bar goes with the last."""
+    in_notebook = hasattr(builtins, "__IPYTHON__")
+    yield from tqdm(items, total=total, leave=False, disable=False if in_notebook else None)
+    if in_notebook:
+        from IPython.display import clear_output
+
+        clear_output()  # where the bar was, an empty output would be left
 
 
 def fastest_backend():

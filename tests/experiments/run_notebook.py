@@ -5,46 +5,40 @@
 Whoever changes what the notebook shows runs this and commits the result; test_notebook.py compares.
 """
 
-import base64
-import io
 from pathlib import Path
 
 import nbformat
 
 PATH = Path(__file__).parent.parent.parent / "mlp_visualization.ipynb"
-WIDGET = "application/vnd.jupyter.widget-view+json"
+STATE = "application/vnd.jupyter.widget-state+json"
 
 
 def executed():
-    """Return the notebook with the outputs of a run."""
+    """Return the notebook with the outputs of a run, as JupyterLab would save it.
+
+    What the metadata hold of the playground is shown where no kernel has its widgets.
+    """
     from nbclient import NotebookClient
 
     notebook = nbformat.read(PATH, as_version=4)
     options = {"timeout": 600, "store_widget_state": False, "record_timing": False}
     folder = {"metadata": {"path": str(PATH.parent)}}
     NotebookClient(notebook, resources=folder, **options).execute()
-    notebook.metadata.language_info = {"name": "python"}  # and not which version ran it
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            data = output.get("data", {})
-            data.pop(WIDGET, None)  # it names a widget of the kernel, which has gone
-            if "image/png" in data:
-                data["image/png"] = compact(data["image/png"])
+    shown = notebook.cells[-1].outputs[-1].data
+    model_id = str(shown["application/vnd.jupyter.widget-view+json"]["model_id"])
+    state = state_of(model_id, shown["text/html"])
+    notebook.metadata.widgets = {STATE: {"state": state, "version_major": 2, "version_minor": 0}}
     return notebook
 
 
-def compact(picture):
-    """Return a PNG picture, in base64 as a notebook has it, in 256 colours: a third of the size."""
-    from PIL import Image
+def state_of(model_id, html):
+    """Return the state of a widget that shows HTML."""
+    from ipywidgets import HTML, Layout
+    from ipywidgets.embed import dependency_state
 
-    image = Image.open(io.BytesIO(base64.b64decode(picture)))
-    if image.mode == "P":  # as the animation is already
-        return picture
-    file = io.BytesIO()
-    # Without k-means the few grey pixels of a legend would take a colour that is frequent.
-    image = image.convert("RGB").quantize(256, kmeans=3, dither=Image.Dither.NONE)
-    image.save(file, "PNG", optimize=True)
-    return base64.b64encode(file.getvalue()).decode()
+    style = type(HTML().style)(model_id=f"{model_id}-style")
+    layout = Layout(model_id=f"{model_id}-layout")
+    return dependency_state([HTML(html, model_id=model_id, layout=layout, style=style)])
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_plots import pixels
 
 from mlp_numpy import MLP
 from train_mlp_numpy import METRICS, load_data, train
@@ -354,6 +355,43 @@ def test_figure_4_marks_the_report_s_runs_and_a_bound_as_a_bound():
     }
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert texts[-2:] == ["the report's run, over 96 %", "the report's run"]
+
+
+def test_the_ends_of_studies_lie_side_by_side():
+    from experiments.batch_sizes import ends_figure, read_runs
+
+    studies = {"epochs": read_runs(EPOCHS), "updates": read_runs(UPDATES)}
+    figure = ends_figure(studies, "the title")
+    pixels(figure)
+    assert figure.get_suptitle() == "the title"
+    assert [axes.get_title() for axes in figure.axes] == ["epochs", "updates"]
+    assert figure.axes[0].get_ylabel() == "final test accuracy (%)"
+    assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
+    for axes, folder in zip(figure.axes, (EPOCHS, UPDATES), strict=True):
+        accuracies = 100 * runs_of(folder)["test_accuracy"]
+        names = [label.get_text() for label in axes.get_xticklabels()]
+        assert sorted(names) == sorted({*accuracies.index.get_level_values("batch_size")})
+        for k, (name, dots, line) in enumerate(
+            zip(names, axes.collections, axes.lines, strict=True)
+        ):
+            x, y = dots.get_offsets().T
+            assert sorted(y) == pytest.approx(sorted(accuracies[name]))
+            assert np.abs(x - k).max() < 0.5
+            assert {*line.get_ydata()} == {accuracies[name].median()}
+
+
+def test_compare_returns_a_run_for_each_batch_size_and_seed():
+    from experiments.batch_sizes import compare, histories_of
+    from experiments.runs import train_from_seed
+
+    data = load_data(n_samples=40)
+    runs = compare(data, [8, None], [3, 5], [4], n_jobs=1, max_steps=2, eval_freq=1)
+    assert [run[:2] for run in runs] == [("8", 3), ("8", 5), ("full", 3), ("full", 5)]
+    model, history = train_from_seed(data, 5, [4], batch_size=8, max_steps=2, eval_freq=1)
+    assert np.array_equal(runs[1].model.forward(data.x_test), model.forward(data.x_test))
+    table = histories_of(runs)
+    assert table["seed"].tolist() == 2 * [3, 3, 3, 5, 5, 5]
+    assert table["train_loss"][3:6].tolist() == history["train_loss"].tolist()
 
 
 def test_equal_ends_lie_abreast():
@@ -709,14 +747,14 @@ def test_what_the_text_says_of_stuck_runs_is_in_the_files():
     "folder", [EPOCHS, pytest.param(UPDATES, marks=pytest.mark.slow)], ids=["epochs", "updates"]
 )
 def test_committed_runs_come_out_the_same_here(folder, name):
-    from experiments.batch_sizes import compare, ends_of
+    from experiments.batch_sizes import compare, ends_of, histories_of
 
     sizes, n_epochs = (
         [None if name == "full" else int(name)],
         int(summary_of(folder)["epochs"][name]),
     )
     options = {"max_steps": n_epochs, "eval_freq": n_epochs, "backend": "numba"}
-    ends = ends_of(compare(load_data(), sizes, [0, 99], n_jobs=1, **options))
+    ends = ends_of(histories_of(compare(load_data(), sizes, [0, 99], n_jobs=1, **options)))
     ours = ends.set_index(["batch_size", "seed"])[[*METRICS]]
     assert_same(ours, runs_of(folder).loc[ours.index], 1e-6)
 
@@ -733,9 +771,10 @@ def test_a_fifth_of_the_study_comes_out_the_same_here(tmp_path):
 
 @pytest.mark.slow
 def test_as_many_updates_at_batch_size_16_free_fewer_than_at_1():
-    from experiments.batch_sizes import compare, ends_of
+    from experiments.batch_sizes import compare, ends_of, histories_of
 
     assert "at batch size 16, which are 24 000 epochs, only 9 are no longer stuck" in PROSE
     options = {"max_steps": 24_000, "eval_freq": 24_000, "backend": "numba"}
-    ends = ends_of(compare(load_data(), [16], sorted(stuck_of(EPOCHS, "16")), **options))
+    runs = compare(load_data(), [16], sorted(stuck_of(EPOCHS, "16")), **options)
+    ends = ends_of(histories_of(runs))
     assert (ends["train_loss"] < 0.2).sum() == 9

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from test_plots import BLUE, GREEN, ORANGE, pixels, same_in_any_style
 
+import plots
 from mlp_numpy import MLP
 from train_mlp_numpy import accuracy, load_data, train
 
@@ -102,32 +103,94 @@ def test_the_animation_does_not_depend_on_the_settings_of_the_user(boundary, dat
 
     def draw():
         frames = [pixels(figure) for figure in boundary.boundary_frames(runs, data, 20)]
-        return frames, boundary.animation(of_others, "GIF", dpi=40)
+        return frames, boundary.animation(of_others, dpi=40)
 
     assert same_in_any_style(draw)
 
 
-@pytest.mark.parametrize("file_format", ["GIF", "PNG"])
-def test_an_animation_has_every_frame_and_repeats(boundary, data, file_format):
+def test_an_animation_has_every_frame_and_repeats(boundary, data):
     from PIL import Image
 
     # The whole plane turns from class 1 to class 0.
     runs = {"full": {k: Split(edge) for k, edge in enumerate((-9, -9, 9, 9))}}
-    picture = boundary.animation(boundary.boundary_frames(runs, data), file_format, dpi=40)
+    picture = boundary.animation(boundary.boundary_frames(runs, data), dpi=40)
     image = Image.open(io.BytesIO(picture))
     assert image.info["loop"] == 0
     frames = []
     for k in range(image.n_frames):
         image.seek(k)
         frames.append((image.info.get("duration"), np.asarray(image.convert("RGB")).astype(int)))
-    if file_format == "PNG":  # what a program shows that shows one picture only: the last
-        assert np.array_equal(frames.pop(0)[1], frames[-1][1])
     assert [duration for duration, _ in frames] == [150, 150, 150, 2000]
     assert all((pixels[0] == 255).all() for _, pixels in frames)  # the paper is white
     red, _, blue = frames[0][1][60:90, 50:80].mean(axis=(0, 1))
     assert red > blue  # orange, class 1
     red, _, blue = frames[-1][1][60:90, 50:80].mean(axis=(0, 1))
     assert blue > red
+
+
+def test_the_stages_are_those_of_networks_trained_that_long(boundary, data):
+    figure = boundary.stages(data, [None, 16], [3, 1], seed=7, learning_rate=0.5, n_hidden=[4])
+    pixels(figure)
+    assert [axes.get_title() for axes in figure.axes] == ["epoch 3", "epoch 1", "", ""]
+    assert [axes.get_ylabel() for axes in figure.axes] == ["full batch", "", "batch size 16", ""]
+    runs = [(size, epoch) for size in (None, 16) for epoch in (3, 1)]
+    for axes, (size, epoch) in zip(figure.axes, runs, strict=True):
+        options = {"batch_size": size, "learning_rate": 0.5, "n_hidden": [4]}
+        network = boundary.snapshots(data, [epoch], 7, **options)[epoch]
+        assert axes.get_xlabel() == boundary.test_percent(network, data)
+        assert np.array_equal(axes.collections[0].get_offsets(), data.x_test)
+        points = np.column_stack([values.ravel() for values in plots.grid(axes, 80)])
+        is_1 = network.forward(points).argmax(axis=1).reshape(80, 80) == 1
+        colors = axes.images[0].get_array()
+        assert np.array_equal(colors[..., 0] > colors[..., 2], is_1)  # orange
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts == ["class 0", "class 1", "test"]
+
+
+def test_the_sheet_has_the_height_of_the_log_odds_and_the_colour_of_its_class(
+    boundary, data, monkeypatch
+):
+    from mpl_toolkits.mplot3d import Axes3D
+
+    drawn, draw = [], Axes3D.plot_surface
+    monkeypatch.setattr(
+        Axes3D,
+        "plot_surface",
+        lambda *args, **look: drawn.append((args, look)) or draw(*args, **look),
+    )
+
+    def predict(points):  # log-odds of 3 x_1 - x_2
+        p = 1 / (1 + np.exp(points @ [-3, 1]))
+        return np.column_stack([1 - p, p])
+
+    figure = boundary.sheet_figure(predict, data, "the title", x_2=0.5, resolution=20)
+    pixels(figure)
+    sheet, cut = figure.axes
+    assert figure.get_suptitle() == "the title"
+    assert (sheet.get_zlabel(), cut.get_ylabel()) == ("log-odds", "log-odds")
+    (((_, x, y, heights), look),) = drawn
+    assert heights == pytest.approx(3 * x - y)
+    red, _, blue = np.moveaxis(look["facecolors"], -1, 0)
+    assert np.array_equal(red > blue, heights > 0)  # orange
+    zero, line = cut.lines
+    assert {*zero.get_ydata()} == {0}
+    assert line.get_ydata() == pytest.approx(3 * line.get_xdata() - 0.5)
+    assert cut.get_title() == "A cut through it, at $x_2 = 0.5$"
+    assert cut.get_ylim()[0] < min(line.get_ydata()) < max(line.get_ydata()) < cut.get_ylim()[1]
+
+
+@pytest.mark.parametrize(
+    ("data_set", "told"), [("blobs", "two classes, .* have 3"), ("digits", "two features, not 64")]
+)
+def test_data_without_such_a_sheet_are_refused(boundary, data_set, told):
+    data = load_data(data_set, n_samples=60)
+    with pytest.raises(ValueError, match=told):
+        boundary.sheet_figure(None, data)
+
+
+def test_data_that_are_no_plane_have_no_stages(boundary):
+    with pytest.raises(ValueError, match="two features, not 64"):
+        boundary.stages(load_data("digits"), [16], [1], 0)
 
 
 def test_the_command_animates_what_its_flags_ask_for(boundary, tmp_path, capsys):
@@ -140,7 +203,7 @@ def test_the_command_animates_what_its_flags_ask_for(boundary, tmp_path, capsys)
         name: boundary.snapshots(data, epochs, 4, [5], learning_rate=0.5, batch_size=batch_size)
         for name, batch_size in {"16": 16, "full": None}.items()
     }
-    expected = boundary.animation(boundary.boundary_frames(runs, data), "GIF")
+    expected = boundary.animation(boundary.boundary_frames(runs, data))
     (path,) = tmp_path.iterdir()
     assert (path.name, path.read_bytes() == expected) == ("boundary.gif", True)
     lines = capsys.readouterr().out.splitlines()

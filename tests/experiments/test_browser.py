@@ -14,8 +14,11 @@ import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from experiments.playground import HINT
 
 ROOT = Path(__file__).parent.parent.parent
 NOTEBOOK = ROOT / "mlp_visualization.ipynb"
@@ -31,11 +34,11 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def jupyter(tmp_path_factory):
-    """Start JupyterLab on a copy of the project, without anyone's settings; yield its address."""
+    """Start JupyterLab on a copy of the project, without anyone's settings; yield both places."""
     folder = tmp_path_factory.mktemp("project")
     for path in [*ROOT.glob("*.py"), NOTEBOOK]:
         shutil.copy(path, folder)
-    for wing in ("experiments", "speed"):
+    for wing in ("experiments", "figures", "speed"):
         shutil.copytree(ROOT / wing, folder / wing)
     token = secrets.token_hex()
     homes = {f"JUPYTER_{kind}_DIR": str(folder / kind) for kind in ("CONFIG", "DATA", "RUNTIME")}
@@ -53,7 +56,8 @@ def jupyter(tmp_path_factory):
             time.sleep(0.1)
         else:
             pytest.fail(f"JupyterLab did not start:\n{log.read_text()}")
-        yield f"{address[0]}lab/tree/mlp_visualization.ipynb?token={token}"
+        query = f"lab/tree/mlp_visualization.ipynb?token={token}"
+        yield SimpleNamespace(address=address[0] + query, folder=folder)
     finally:
         server.terminate()
         server.wait()
@@ -66,18 +70,25 @@ def page(jupyter):
     arguments = "--no-sandbox --disable-gpu --disable-background-networking --disable-sync"
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=arguments.split())
-        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
         page.set_default_timeout(60 * SECONDS)
-        page.goto(jupyter)
-        title = page.get_by_role("heading", name="How a small network learns")
-        title.wait_for(timeout=120 * SECONDS)
+        page.goto(jupyter.address)
+        title(page).wait_for(timeout=120 * SECONDS)
         page.get_by_role("button", name="No", exact=True).click()  # no news, please
         yield page
         browser.close()
 
 
+def title(page):
+    return page.get_by_role("heading", name="How a small network learns")
+
+
 @pytest.fixture
 def section_7(page):
+    return scrolled_to_section_7(page)
+
+
+def scrolled_to_section_7(page):
     """Scroll to the end of the notebook and return its last output, by now in view."""
     cell, place = page.locator(".jp-Cell").last, None
     for _ in range(50):  # cells get their height as they come into view, and move the last one away
@@ -88,36 +99,29 @@ def section_7(page):
     return cell.locator(".jp-Cell-outputWrapper")
 
 
-def control(section_7, name):
-    """Return a control by its label."""
-    return section_7.locator(".widget-inline-hbox", has_text=name)
+def button(section_7, name):
+    return section_7.get_by_role("button", name=name, exact=True)
 
 
-def handle(section_7, name):
-    return control(section_7, name).locator(".noUi-handle")
+def epoch(section_7):
+    """Return the epoch that the line of text tells, as a number."""
+    line = section_7.get_by_text(re.compile(r"Epoch [\d,.]+ of")).inner_text()
+    return float(re.match(r"Epoch ([\d,.]+) of", line)[1].replace(",", ""))
 
 
-def readout(section_7, name):
-    return control(section_7, name).locator(".widget-readout").inner_text()
-
-
-def changed(page, section_7, act):
-    """Do `act`; return the line under the controls, once the run that it asked for is drawn."""
-    status, picture = section_7.locator(".widget-html-content"), section_7.locator("img")
-    before = picture.get_attribute("src")
-    act()
+def wait_until(page, reached):
     for _ in range(600):
+        if reached():
+            return
         page.wait_for_timeout(100)
-        if picture.get_attribute("src") != before:
-            return status.inner_text()
-    return pytest.fail(f"the picture stayed as it was; the line says {status.inner_text()}")
+    pytest.fail("nothing came of it in a minute")
 
 
 def test_before_it_runs_section_7_shows_a_picture_and_how_to_start(page, section_7):
     assert section_7.locator("img").is_visible()
-    assert section_7.locator(".widget-slider").count() == 0
+    assert button(section_7, "Play").count() == 0
     assert "Error" not in section_7.inner_text()
-    assert page.get_by_text(".venv/bin/jupyter lab mlp_visualization.ipynb").is_visible()
+    assert page.locator("code", has_text=".venv/bin/jupyter lab mlp_visualization").is_visible()
 
 
 def test_every_cell_runs(page):
@@ -126,41 +130,95 @@ def test_every_cell_runs(page):
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     last = page.locator(".jp-Cell").last
-    last.locator(".widget-slider").first.wait_for(timeout=600 * SECONDS)
+    button(last, "Play").wait_for(timeout=240 * SECONDS)
     n_cells = sum(cell.cell_type == "code" for cell in nbformat.read(NOTEBOOK, 4).cells)
     # An error in a cell ends the run, so that the last is not reached.
     assert last.locator(".jp-InputPrompt").inner_text() == f"[{n_cells}]:"
 
 
-def test_nothing_is_clipped_and_nothing_overlaps(page, section_7):
-    parts = section_7.locator(".widget-inline-hbox, .widget-image")
-    boxes = [part.bounding_box() for part in parts.all()]
-    assert len(boxes) == 10  # eight controls, the line, the picture
+@pytest.mark.parametrize("width", [900, 2560, 1280])
+def test_nothing_is_clipped_and_nothing_overlaps(page, width):
+    page.set_viewport_size({"width": width, "height": 1000})
+    section_7 = scrolled_to_section_7(page)
+    parts = section_7.locator(".widget-inline-hbox:not(.widget-html), .widget-button, img, table")
+    boxes = [box for part in parts.all() if (box := part.bounding_box()) and box["width"] > 0]
+    assert len(boxes) > 25  # controls, buttons, pictures, the table
     edges = [(b["x"], b["y"], b["x"] + b["width"], b["y"] + b["height"]) for b in boxes]
     notebook = page.locator(".jp-WindowedPanel-outer").bounding_box()
     for i, (left, top, right, bottom) in enumerate(edges):
         assert notebook["x"] <= left < right <= notebook["x"] + notebook["width"]
         for other in edges[:i]:
             assert right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
-    for label in section_7.locator(".widget-label, .widget-readout").all():
+    for label in section_7.locator(".widget-label, .widget-readout, .widget-button").all():
         is_whole = label.evaluate("e => e.scrollWidth <= e.clientWidth")
         assert is_whole, label.inner_text()
 
 
-def test_the_keyboard_moves_a_slider(page, section_7):
-    line = changed(page, section_7, lambda: handle(section_7, "Batch size").press("ArrowRight"))
-    assert readout(section_7, "Batch size") == "32"
-    assert line.startswith("37,500 updates: train accuracy")
-    assert readout(section_7, "Seed") == "42"
-    line = changed(page, section_7, lambda: handle(section_7, "Batch size").press("End"))
-    assert readout(section_7, "Batch size") == "full"
-    assert line.startswith("1,500 updates: train accuracy")
+def test_the_controls_have_names_and_values_that_a_screen_reader_says(section_7):
+    assert section_7.get_by_label("Batch size", exact=True).input_value() == "16"
+    assert section_7.get_by_label("Learning rate", exact=True).input_value() == "0.01"
+    assert section_7.get_by_label("Noise", exact=True).input_value() == "0.2"
+    assert section_7.get_by_label("Hidden units", exact=True).input_value() == "20"
+    assert section_7.get_by_role("img", name="a small map of each hidden unit").is_visible()
+    assert section_7.get_by_role("slider").get_attribute("aria-valuetext") == "1500"
 
 
-def test_a_data_set_is_chosen_and_without_same_start_a_change_takes_the_next_seed(page, section_7):
-    choice = control(section_7, "Data set").locator("select")
-    changed(page, section_7, lambda: choice.select_option("blobs"))
-    assert readout(section_7, "Seed") == "42"
-    section_7.get_by_label("Same start").uncheck()
-    changed(page, section_7, lambda: handle(section_7, "Learning rate").press("ArrowRight"))
-    assert readout(section_7, "Seed") == "43"
+def test_it_asks_plays_pauses_and_goes_back(page, section_7):
+    button(section_7, "Another seed").click()
+    section_7.get_by_text("What do you expect?").wait_for()
+    assert section_7.get_by_label("Seed", exact=True).input_value() == "5"
+    pictures = section_7.get_by_role("img").first
+    untrained = pictures.get_attribute("src")
+    button(section_7, "no").click()
+    section_7.get_by_text("You expect: no. Look at the loss").wait_for()
+    wait_until(page, lambda: epoch(section_7) >= 3)
+    assert pictures.get_attribute("src") != untrained
+    button(section_7, "Pause").click()
+    button(section_7, "Play").wait_for()
+    stopped = epoch(section_7)
+    assert stopped < 1500
+    page.wait_for_timeout(1 * SECONDS)
+    assert epoch(section_7) == stopped
+    section_7.get_by_role("slider").press("Home")
+    wait_until(page, lambda: epoch(section_7) == 0)
+    assert pictures.get_attribute("src") == untrained
+    button(section_7, "To the end").click()
+    wait_until(page, lambda: epoch(section_7) == 1500)
+
+
+def test_a_planted_fold_sets_the_run_free(page, section_7):
+    test_accuracy = section_7.locator("tbody tr").first.locator("td").last
+    assert float(test_accuracy.inner_text()) < 92  # stuck
+    button(section_7, "Plant a fold up").click()
+    section_7.get_by_text("One unit now folds upwards").wait_for()
+    button(section_7, "To the end").click()
+    wait_until(page, lambda: epoch(section_7) == 3000)
+    assert float(test_accuracy.inner_text()) > 94
+
+
+def test_twenty_seeds_are_trained_with_a_bar_and_drawn(page, section_7):
+    page.get_by_label("Epochs", exact=True).select_option("30")
+    wait_until(page, lambda: epoch(section_7) == 0)
+    button(section_7, "20 seeds").click()
+    section_7.locator(".widget-hprogress").wait_for()
+    section_7.get_by_role("img", name=re.compile("a ring for each seed")).wait_for()
+    button(section_7, "Play").wait_for()
+    assert not section_7.locator(".widget-hprogress").is_visible()
+
+
+def test_saved_and_opened_again_it_shows_the_picture_and_how_to_start(page, jupyter):
+    page.keyboard.press("Control+s")
+    saved = jupyter.folder / NOTEBOOK.name
+    wait_until(page, lambda: time.time() - saved.stat().st_mtime < 30)
+    page.wait_for_timeout(1 * SECONDS)
+    assert saved.stat().st_size == pytest.approx(NOTEBOOK.stat().st_size, rel=0.1)
+    page.get_by_role("menuitem", name="Kernel", exact=True).click()
+    page.get_by_role("menuitem", name="Shut Down Kernel", exact=True).click()
+    page.get_by_text("No Kernel").first.wait_for()
+    page.reload()
+    title(page).wait_for()
+    section_7 = scrolled_to_section_7(page)
+    section_7.get_by_text(HINT).wait_for()
+    assert section_7.get_by_role("img").is_visible()
+    assert button(section_7, "Play").count() == 0
+    assert "not found" not in section_7.inner_text()

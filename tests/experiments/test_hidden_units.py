@@ -8,7 +8,7 @@ import pytest
 from test_plots import BLUE, ORANGE, pixels, same_in_any_style
 
 from mlp_numpy import MLP
-from train_mlp_numpy import load_data
+from train_mlp_numpy import Data, load_data
 
 
 @pytest.fixture
@@ -74,55 +74,81 @@ def test_a_fold_is_what_no_plane_can_do(hidden_units, x):
 
 
 @pytest.fixture
-def run_of(hidden_units):
+def run_of(hidden_units, monkeypatch):
     """Return a function that makes a Run of one network, whose units have these folds."""
+    from experiments.runs import Run
+
+    monkeypatch.setattr(hidden_units, "describe", lambda model, x: model)
 
     def make(*folds, dead=0, copies=0):
         units = [hidden_units.Unit(0, 0.5, int(fold > 0), fold, None) for fold in folds]
         units += dead * [hidden_units.Unit(0, 0, 0, 0.0, None)]
         units += copies * [hidden_units.Unit(0, 0.5, 0, 0.0, twin=0)]
-        return hidden_units.Run(7, "the network", {}, units)
+        return Run("16", 7, units, {})
 
     return make
 
 
 def test_folds_are_summed_by_direction_downward_ones_first(hidden_units, run_of):
-    assert hidden_units.fold_sums(run_of(-5, 4, -1, 0, 2.5).units) == (6, 6.5)
+    assert hidden_units.fold_sums(run_of(-5, 4, -1, 0, 2.5).model) == (6, 6.5)
 
 
-def test_the_table_has_the_means_of_each_group(hidden_units, run_of):
+def test_the_table_has_the_means_of_each_group_that_has_runs(hidden_units, run_of, data):
     one, other = run_of(-2, -1, 6, dead=1, copies=3), run_of(-4, 9)
-    table = hidden_units.mean_counts({"stuck": [one, other], "others": [other]})
-    assert table.to_dict("index") == {
-        "2 stuck": {"dead": 0.5, "copies": 1.5, "folds down": 3.5, "folds up": 7.5},
-        "1 others": {"dead": 0, "copies": 0, "folds down": 4, "folds up": 9},
+    groups = {"stuck": [one, other], "others": [other]}
+    rows = {
+        "2 stuck": {"dead": "0.5", "copies": "1.5", "folds down": "3.5", "folds up": "7.5"},
+        "1 others": {"dead": "0.0", "copies": "0.0", "folds down": "4.0", "folds up": "9.0"},
     }
+    assert hidden_units.mean_counts(groups, data).to_dict("index") == rows
+    del rows["2 stuck"]
+    assert hidden_units.mean_counts(groups | {"stuck": []}, data).to_dict("index") == rows
+    with pytest.raises(ValueError, match="no runs of this batch size"):
+        hidden_units.mean_counts({"stuck": [], "others": []}, data)
 
 
-def test_runs_are_told_apart_by_their_final_loss(hidden_units, x, monkeypatch):
-    losses, data = {5: [0.9, 0.19], 6: [0.1, 0.21], 7: [0.9, 0.2]}, type("Data", (), {"x_train": x})
-    model = network([[1, 0]], [0], [1])
+def test_runs_are_told_apart_by_their_final_loss(hidden_units):
+    from experiments.runs import Run
 
-    def train(given, seed, **options):
-        assert (given, options) == (data, {"batch_size": 16})
-        return model, {"train_loss": losses[seed]}
+    ends = {5: ("16", 0.19), 6: ("16", 0.21), 7: ("16", 0.2), 8: ("1", 0.3)}
+    runs = [Run(size, seed, None, {"train_loss": [0.9, end]}) for seed, (size, end) in ends.items()]
+    groups = hidden_units.by_outcome(runs, "16")
+    assert groups == {"not stuck": [runs[0], runs[2]], "stuck": [runs[1]]}
+    assert hidden_units.by_outcome(runs, "64") == {"not stuck": [], "stuck": []}
 
-    monkeypatch.setattr(hidden_units, "train_from_seed", train)
-    groups = hidden_units.runs_by_outcome(data, [5, 6, 7], batch_size=16)
-    assert {name: [run.seed for run in group] for name, group in groups.items()} == {
-        "not stuck": [5, 7],
-        "stuck": [6],
-    }
-    assert groups["stuck"][0][1:] == (
-        model,
-        {"train_loss": losses[6]},
-        hidden_units.describe(model, x),
-    )
+
+def test_the_largest_folds_are_kept_and_the_others_left_out_or_made_a_plane(hidden_units):
+    # Class 1 lies where |x_1| > 1: two folds. The planes, a unit that always fires, lift all by 9.
+    x = np.random.default_rng(0).uniform(-2, 2, size=(400, 2))
+    is_outer = np.abs(x[:, 0]) > 1
+    data = Data(x, np.eye(2)[is_outer.astype(int)], x, None)
+    model = network([[1, 0], [-2, 0], [0, 0]], [0, 0, 9], [1, 0.5, 1])
+    model.layers[2].params["bias"] = np.array([0, -10.0])  # log-odds |x_1| - 1
+    table = hidden_units.keep_largest(model, data, (0, 2, 9))
+    assert list(table.index) == [0, 2, 3]
+    inner, all_of_them = f"{100 * (~is_outer).mean():.0f} %", "100 %"
+    assert table["the others left out"].tolist() == [inner, inner, all_of_them]
+    assert table["the others as one plane"].tolist()[1:] == [all_of_them, all_of_them]
+    assert table["the others as one plane"][0] != all_of_them
+
+
+def test_a_few_folds_and_a_plane_are_enough_for_the_moons(hidden_units, data):
+    from experiments.runs import train_from_seed
+
+    options = {"batch_size": 16, "eval_freq": 1500, "backend": "numba"}
+    network, _ = train_from_seed(data, 42, **options)
+    table = hidden_units.keep_largest(network, data).map(lambda text: int(text.removesuffix(" %")))
+    left_out, as_plane = (table[name] for name in table)
+    assert max(left_out[2], left_out[4]) < 50
+    assert as_plane[2] == pytest.approx(95, abs=1)
+    assert [as_plane[4], as_plane[20]] == pytest.approx([97, 97], abs=1)
 
 
 def test_the_table_of_planted_folds_tells_who_comes_free(hidden_units, data, monkeypatch):
+    from experiments.runs import Run
+
     models = [MLP(2, [3], 2, rng=seed) for seed in (0, 1, 2)]
-    runs = [hidden_units.Run(k, model, {}, []) for k, model in enumerate(models)]
+    runs = [Run("16", k, model, {}) for k, model in enumerate(models)]
     kept = [model.forward(data.x_test) for model in models]
     final = {0: [0.25, 0.3, 0.1], -1: [0.5, 0.6, 0.7], 1: [0.01, 0.02, 0.03]}
 
@@ -144,9 +170,9 @@ def test_the_table_of_planted_folds_tells_who_comes_free(hidden_units, data, mon
     table = hidden_units.trained_on(runs, data, batch_size=16)
     assert list(table.columns) == ["free", "least loss", "median loss", "greatest loss"]
     assert table.T.to_dict("list") == {
-        "as they are": ["1 of 3", 0.1, 0.25, 0.3],
-        "with a fold down": ["0 of 3", 0.5, 0.6, 0.7],
-        "with a fold up": ["3 of 3", 0.01, 0.02, 0.03],
+        "as they are": ["1 of 3", "0.10", "0.25", "0.30"],
+        "with a fold down": ["0 of 3", "0.50", "0.60", "0.70"],
+        "with a fold up": ["3 of 3", "0.01", "0.02", "0.03"],
     }
     assert all(map(np.array_equal, kept, [model.forward(data.x_test) for model in models]))
 
@@ -167,8 +193,10 @@ def test_the_least_unit_of_a_copy_gets_a_fold(hidden_units, x, sign):
     ("sizes", "told"), [((2, [], 2), "2-2"), ((2, [4, 3], 2), "2-4-3-2"), ((2, [4], 3), "2-4-3")]
 )
 def test_other_networks_are_refused(hidden_units, x, sizes, told):
-    with pytest.raises(ValueError, match=f"one hidden layer and two classes, got {told}$"):
-        hidden_units.describe(MLP(*sizes), x)
+    data = Data(x, np.eye(sizes[-1])[np.zeros(len(x), int)], x, None)
+    for function in (hidden_units.keep_largest, hidden_units.unit_maps):
+        with pytest.raises(ValueError, match=f"one hidden layer and two classes, got {told}$"):
+            function(MLP(*sizes), data)
 
 
 @pytest.mark.parametrize(
@@ -177,18 +205,29 @@ def test_other_networks_are_refused(hidden_units, x, sizes, told):
 def test_stuck_networks_lack_upward_folds_and_come_free_when_given_one(
     hidden_units, data, n_runs, n_stuck
 ):
-    options = {"batch_size": 16, "eval_freq": 1500, "backend": "numba"}
-    runs = hidden_units.runs_by_outcome(data, range(n_runs), **options)
-    stuck, others = runs["stuck"], runs["not stuck"]
+    from experiments.batch_sizes import compare
+
+    options = {"eval_freq": 1500, "backend": "numba"}
+    groups = hidden_units.by_outcome(compare(data, [16], range(n_runs), **options), "16")
+    stuck, others = groups["stuck"], groups["not stuck"]
+    sums = [
+        np.array(
+            [
+                hidden_units.fold_sums(hidden_units.describe(run.model, data.x_train))
+                for run in group
+            ]
+        )
+        for group in (stuck, others)
+    ]
     assert len(stuck) == pytest.approx(n_stuck, abs=0.04 * n_runs + 1)  # depends on the processor
-    assert max(hidden_units.fold_sums(run.units)[1] for run in stuck) < 0.2
-    assert min(hidden_units.fold_sums(run.units)[1] for run in others) > 4
-    assert min(hidden_units.fold_sums(run.units)[0] for run in stuck + others) > 1
-    table = hidden_units.trained_on(stuck, data, **options)
+    assert sums[0][:, 1].max() < 0.2
+    assert sums[1][:, 1].min() > 4
+    assert np.concatenate(sums)[:, 0].min() > 1
+    table = hidden_units.trained_on(stuck, data, batch_size=16, **options)
     unchanged, down, up = (int(free.split(" of ")[0]) for free in table["free"])
     assert up == len(stuck)
     assert max(unchanged, down) < len(stuck) / 2
-    assert table["greatest loss"].iloc[-1] < 0.1
+    assert float(table["greatest loss"].iloc[-1]) < 0.1
 
 
 def test_the_maps_show_where_each_unit_fires_in_the_colour_of_its_class(hidden_units, data):
@@ -198,24 +237,24 @@ def test_the_maps_show_where_each_unit_fires_in_the_colour_of_its_class(hidden_u
     pixels(figure)
     assert figure.get_suptitle() == "the title"
     titles = [axes.get_title() for axes in figure.axes]
-    assert [title[:8] for title in titles] == ["unit 2: ", "unit 0: ", "unit 1: ", "", ""]
+    assert [title[:8] for title in titles] == ["unit 2: ", "unit 0: ", "unit 1: ", ""]
     up, down = (unit.fold for unit in hidden_units.describe(model, data.x_train)[:2])
     assert up > 0.1 > -0.1 > down
-    assert titles[:3] == [f"unit 2: +{up:.2f}", f"unit 0: {down:.2f}", "unit 1: +0.00 (dead)"]
-    right, left, nowhere = (axes.images[0].get_array()[30] for axes in figure.axes[:3])
+    assert titles[:3] == [f"unit 2: +{up:.2f}", f"unit 0: {down:.2f}", "unit 1: +0.00, dead"]
+    right, left, nowhere = (axes.images[0].get_array()[40] for axes in figure.axes[:3])
     assert right[0].tolist() == left[-1].tolist() == [1, 1, 1]  # white: silent
     assert nowhere.min() == 1
     assert right[-1, 0] > right[-1, 2] + 0.5  # orange, class 1
     assert left[0, 2] > left[0, 0]  # blue
     fold, points = figure.axes[0].collections
     assert fold.get_paths()[0].vertices[:, 0] == pytest.approx(0.5)
-    assert np.array_equal(points.get_offsets(), data.x_train)
+    assert np.array_equal(points.get_offsets(), data.x_train[:200])
     for axes in figure.axes[:3]:
         (x0, y0), (x1, y1) = axes.transData.transform([(0, 0), (1, 1)])
         assert x1 - x0 == pytest.approx(y1 - y0)
     six = hidden_units.unit_maps(MLP(2, [6], 2, 0), data)
-    assert [len(axes.images) for axes in six.axes] == 6 * [1] + 4 * [0]
-    assert [axes.axison for axes in six.axes] == 6 * [True] + 4 * [False]
+    assert [len(axes.images) for axes in six.axes] == 6 * [1] + 2 * [0]
+    assert [axes.axison for axes in six.axes] == 6 * [True] + 2 * [False]
 
 
 def test_all_maps_have_one_scale_that_of_what_a_unit_adds_to_the_log_odds(hidden_units, data):
@@ -225,20 +264,20 @@ def test_all_maps_have_one_scale_that_of_what_a_unit_adds_to_the_log_odds(hidden
     model = network([[1, 0], [4, 0], [1, 0]], [0, 0, 0], [1, 1, -0.4])
     figure = hidden_units.unit_maps(model, data)
     deepest = 0.85 * (1 - np.array([to_rgb(ORANGE), to_rgb(ORANGE), to_rgb(BLUE)]))
-    ink = [1 - axes.images[0].get_array()[30, -1] for axes in figure.axes[:3]]
+    ink = [1 - axes.images[0].get_array()[40, -1] for axes in figure.axes[:3]]
     assert [axes.get_title()[:6] for axes in figure.axes[:3]] == ["unit 1", "unit 0", "unit 2"]
-    assert np.array(ink) == pytest.approx(deepest * [[1], [0.25], [0.1]])
+    assert np.array(ink) == pytest.approx(deepest * np.sqrt([[1], [0.25], [0.1]]))
     largest = 4 * figure.axes[0].get_xlim()[1]
     assert f"orange raises the log-odds by {largest:.3g}," in figure.get_supxlabel()
 
 
-def test_the_fold_figure_tells_stuck_runs_from_the_others(hidden_units, run_of):
+def test_the_fold_figure_tells_stuck_runs_from_the_others(hidden_units, run_of, data):
     from matplotlib.colors import to_rgba
 
     import plots
 
     runs = {"not stuck": [run_of(-5, 4, 2), run_of(-4, 5)], "stuck": [run_of(-1, 0.1)]}
-    (axes,) = hidden_units.fold_figure(runs, "the title").axes
+    (axes,) = hidden_units.fold_figure(runs, data, "the title").axes
     assert axes.get_title() == "the title"
     assert axes.get_xlabel() == "sum of downward folds"
     assert axes.get_ylabel() == "sum of upward folds"
@@ -252,12 +291,15 @@ def test_the_fold_figure_tells_stuck_runs_from_the_others(hidden_units, run_of):
     assert colors == [to_rgba(plots.GOOD), to_rgba(plots.BAD)]
 
 
-def test_no_figure_depends_on_the_settings_of_the_user(hidden_units, data, run_of):
-    runs = {"not stuck": [run_of(-5, 4)], "stuck": [run_of(-1, 0.1)]}
+def test_no_figure_depends_on_the_settings_of_the_user(hidden_units, data):
+    from experiments.runs import Run
+
+    runs = [Run("16", seed, MLP(2, [2], 2, seed), {}) for seed in (0, 1)]
 
     def draw():
-        maps = hidden_units.unit_maps(MLP(2, [2], 2, 0), data, "title", resolution=10)
-        return pixels(maps), pixels(hidden_units.fold_figure(runs, "title"))
+        maps = hidden_units.unit_maps(runs[0].model, data, "title", resolution=10)
+        folds = hidden_units.fold_figure({"not stuck": runs, "stuck": []}, data, "title")
+        return pixels(maps), pixels(folds)
 
     assert same_in_any_style(draw)
 
