@@ -31,10 +31,11 @@ def code(committed):
 def outputs(notebook):
     """Return the text outputs of a notebook, by the cell, its output and the kind of text."""
     return {
-        (cell.id, i, kind): PICTURE.sub("a picture", str(text))
+        (cell.id, i, kind): PICTURE.sub("a picture", text)
         for cell in notebook.cells
         for i, output in enumerate(cell.get("outputs", []))
         for kind, text in [*output.get("data", {}).items(), ("stream", output.get("text", ""))]
+        if isinstance(text, str)
     }
 
 
