@@ -55,7 +55,7 @@ class ReLU:
 
 
 class SoftMax:
-    """Logits x to probabilities s, row by row; both have the shape (N, C), for C classes.
+    """Logits x to probabilities p, row by row; both have the shape (N, C), for C classes.
 
     Training does not call `backward`: CrossEntropy.backward already includes this derivative.
     """
@@ -63,14 +63,14 @@ class SoftMax:
     out = None
 
     def forward(self, x):
-        """s_j = exp(x_j - m) / sum_k exp(x_k - m); m = max_k x_k prevents overflow."""
+        """p_j = exp(x_j - m) / sum_k exp(x_k - m); m = max_k x_k prevents overflow."""
         columns = np.asarray(x, dtype=float).T.copy()  # (C, N): NumPy is fast along long rows
         powers = np.exp(columns - columns.max(axis=0))
         self.out = (powers / powers.sum(axis=0)).T
         return self.out
 
     def backward(self, dout):
-        """ds_j/dx_i = s_j (delta_ij - s_i), so dx_i = s_i (dout_i - sum_j dout_j s_j)."""
+        """dp_j/dx_i = p_j (delta_ij - p_i), so dx_i = p_i (dout_i - sum_j dout_j p_j)."""
         dout = as_shaped(dout, self.out, "dout")
         return self.out * (dout - (dout * self.out).sum(axis=-1, keepdims=True))
 

@@ -217,11 +217,14 @@ def ends_figure(studies, title=None):
     for axes, (name, runs) in zip(panels[0], studies.items(), strict=True):
         groups = (100 * runs["test_accuracy"]).groupby(runs["batch_size"], sort=False)
         for k, (_, accuracies) in enumerate(groups):
-            axes.scatter(k + abreast(accuracies), accuracies, s=4, color=COLOR)
-            axes.plot((k - 0.45, k + 0.45), 2 * [accuracies.median()], color="black")
+            axes.scatter(k + abreast(accuracies), accuracies, s=4, color=COLOR, label="a run")
+            ends = k - 0.45, k + 0.45
+            axes.plot(ends, 2 * [accuracies.median()], color="black", label="their median")
         axes.set_xticks(range(len(groups)), groups.groups)
         axes.set(xlabel="batch size", title=name)
         axes.grid(axis="y", alpha=0.3)
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(handles[:2], labels[:2], loc="lower left")
     panels[0, 0].set_ylabel("final test accuracy (%)")
     figure.suptitle(title)
     return figure

@@ -161,20 +161,24 @@ def sheet_figure(predict, data, title=None, x_2=0.25, resolution=80):
     colors = to_rgba_array(plots.CLASS_COLORS)[(heights > 0).astype(int), :3]
     colors = 1 - plots.SHADE * (1 - colors)
     look = {"rcount": resolution, "ccount": resolution, "linewidth": 0, "antialiased": False}
-    light = LightSource(azdeg=60, altdeg=60)
+    light = LightSource(azdeg=-75, altdeg=75)
+    sheet.computed_zorder = False  # the lines lie on the sheet
     sheet.plot_surface(x, y, heights, facecolors=colors, lightsource=light, **look)
-    sheet.plot_wireframe(x, y, heights, rcount=12, ccount=16, color="black", linewidth=0.4)
-    sheet.view_init(elev=30, azim=60)
+    sheet.plot_wireframe(x, y, heights, rcount=12, ccount=16, color="black", linewidth=0.3)
+    if heights.min() < 0 < heights.max():
+        sheet.contour(x, y, heights, levels=[0], colors="black", linewidths=2)
+    sheet.view_init(elev=45, azim=-75)
     sheet.set(xlabel="$x_1$", ylabel="$x_2$", zlabel="log-odds")
-    sheet.set_title("The sheet")
+    sheet.set_title("The sheet, black where it is at 0")
     x = np.linspace(*cut.get_xlim(), 500)
     heights = log_odds(x, np.full(500, x_2))
     cut.axhline(0, color="0.5", linewidth=0.8)
-    cut.plot(x, heights, color="black")
+    for axes, line in ((sheet, (x, np.full(500, x_2), heights)), (cut, (x, heights))):
+        axes.plot(*line, "--", color="black")
     cut.set(xlabel="$x_1$", ylabel="log-odds", aspect="auto")
     cut.autoscale(axis="y")
     cut.grid(alpha=0.3)
-    cut.set_title(f"A cut through it, at $x_2 = {x_2:g}$")
+    cut.set_title(f"A cut through it, dashed there, at $x_2 = {x_2:g}$")
     figure.suptitle(title)
     return figure
 

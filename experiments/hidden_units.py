@@ -2,11 +2,11 @@
 
 A network with one hidden layer and two classes says class 1 where its log-odds are above 0:
 
-    log(p_1 / p_0) = c + sum over units j of v_j max(0, z_j),   v_j = W_j1 - W_j0
+    log(p_1 / p_0) = c + sum over units j of v_j max(0, a_j),   v_j = W_j1 - W_j0
 
-where z_j is the input of unit j's ReLU, an affine function of x, and W the output layer's weight.
-The unit is flat where z_j < 0 and a tilted plane where z_j > 0: it folds the log-odds along the
-line z_j = 0, upwards if v_j > 0, downwards if v_j < 0. A sum of upward folds is a convex function,
+where a_j is the input of unit j's ReLU, an affine function of x, and W the output layer's weight.
+The unit is flat where a_j < 0 and a tilted plane where a_j > 0: it folds the log-odds along the
+line a_j = 0, upwards if v_j > 0, downwards if v_j < 0. A sum of upward folds is a convex function,
 one of downward folds a concave one, whose positive part is convex as a region. So a network that
 folds one way only can enclose one of the classes in a convex region, and no more. That this is what
 holds a stuck network up, and no mere symptom, is shown by giving it the fold: see `with_fold`.
@@ -44,7 +44,7 @@ class Unit(NamedTuple):
 
 
 def unit_inputs(model, x):
-    """Return z, the inputs of the hidden layer's ReLU, of shape (N, n_units), for x (N, n_inputs).
+    """Return a, the inputs of the hidden layer's ReLU, of shape (N, n_units), for x (N, n_inputs).
 
     A network of another form than the one above is a ValueError.
     """
@@ -65,7 +65,7 @@ def describe(model, x):
     """Return a Unit for each hidden unit, on the rows of x, by size of the fold, largest first.
 
     What bends is what no plane can do: the fold is the root mean square, over the rows, of what
-    least squares leave of v_j max(0, z_j) after the best affine function of x. It is 0 for a unit
+    least squares leave of v_j max(0, a_j) after the best affine function of x. It is 0 for a unit
     that never fires, and for one that always does.
 
     Two units are twins when they fire in proportion: the cosine between their outputs on the rows
@@ -144,7 +144,7 @@ def mean_counts(groups, data):
             rows[f"{len(group)} {name}"] = [f"{mean:.1f}" for mean in means]
     if not rows:
         raise ValueError("there are no runs of this batch size")
-    names = ["dead", "copies", "folds down", "folds up"]
+    names = ["dead units", "copies", "sum of folds down", "sum of folds up"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=names)
 
 
@@ -152,7 +152,7 @@ def with_fold(model, x, sign):
     """Return a copy of a network whose least unit folds the log-odds along the line x_1 = 1.
 
     The unit with the smallest fold on the rows of x, of shape (N, 2), becomes
-    z = (1 - x_1) / 2, with v = 0.4 sign: an upward fold for a sign of 1, a downward one for -1.
+    a = (1 - x_1) / 2, with v = 0.4 sign: an upward fold for a sign of 1, a downward one for -1.
     """
     least = describe(model, x)[-1].index
     model = copy.deepcopy(model)
@@ -189,7 +189,7 @@ def unit_maps(model, data, title=None, resolution=80):
     """Draw a small map of the plane for each hidden unit: where it fires, and what it contributes.
 
     A unit that raises the log-odds has the colour of class 1, one that lowers them that of class 0;
-    the deeper, the larger |v_j| max(0, z_j): as its square root, so that small ones can be seen,
+    the deeper, the larger |v_j| max(0, a_j): as its square root, so that small ones can be seen,
     and on one scale for all maps. The black line is its fold, the number above how much that bends
     the log-odds. The points are 200 of the training points.
     """
@@ -205,11 +205,11 @@ def unit_maps(model, data, title=None, resolution=80):
     for axes, unit in zip(panels, units, strict=False):
         plots.fit_limits(axes, data.x_train)
         axes.set(xticks=[], yticks=[])
-        z, term = (values[:, unit.index].reshape(x.shape) for values in (inputs, terms))
+        a, term = (values[:, unit.index].reshape(x.shape) for values in (inputs, terms))
         depth = 0.85 * np.sqrt(term / max(largest, 1e-300))
         plots.draw_shades(axes, depth, to_rgb(plots.CLASS_COLORS[unit.favours]))
-        if z.min() < 0 < z.max():
-            axes.contour(x, y, z, levels=[0], colors="black", linewidths=1.5)
+        if a.min() < 0 < a.max():
+            axes.contour(x, y, a, levels=[0], colors="black", linewidths=1.5)
         axes.scatter(*data.x_train[:200].T, s=4, color="0.35", linewidths=0)
         note = f", {unit.note}" if unit.note else ""
         axes.set_title(f"unit {unit.index}: {unit.fold:+.2f}{note}", fontsize="medium")
@@ -218,7 +218,7 @@ def unit_maps(model, data, title=None, resolution=80):
     figure.suptitle(title)
     figure.supxlabel(
         f"The deepest orange raises the log-odds by {largest:.3g}, the deepest blue lowers them by "
-        "as much.\nA quarter of that has half the depth.",
+        "as much.\nThe depth grows with the square root.",
         fontsize="medium",
     )
     return figure

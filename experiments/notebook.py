@@ -24,7 +24,7 @@ def check_packages():
 
 
 def picture(figure, alt):
-    """Show a Figure, with a text for those who do not see it; show a sentence as it is.
+    """Show a Figure, with a text for those who do not see it; show a sentence as text.
 
     It is HTML, as neither JupyterLab nor nbconvert gives an `image/png` output an `alt`. It has two
     pixels for each one of the page, for fine screens, and is never wider than its place.
@@ -51,7 +51,7 @@ def image_of(figure, scale=1):
 def as_html(image, alt, look):
     """Return a Pillow image as HTML with a WebP picture, half as large as a PNG.
 
-    Where one takes the place of another, nothing flickers.
+    `decoding` is for nothing to flicker where one takes the place of another.
     """
     file = io.BytesIO()
     image.save(file, "WEBP", quality=80, method=2)
@@ -79,9 +79,10 @@ def show_source(*pairs):
 
     look = {"cssstyles": "color: black; margin: 0 0 1.5em 2em; padding: 0.5em 1em"}
     look["prestyles"] = f"{PRE}; font-size: 90%; overflow-x: auto"
+    quote = '<blockquote style="white-space: pre-line"><i>'
     return HTML(
         "".join(
-            f"<p><b>{function.__qualname__}</b></p><blockquote><i>{formula}</i></blockquote>"
+            f"<p><b>{function.__qualname__}</b></p>{quote}{formula}</i></blockquote>"
             + highlight(source_of(function), PythonLexer(), HtmlFormatter(noclasses=True, **look))
             for formula, function in pairs
         )

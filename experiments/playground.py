@@ -34,6 +34,7 @@ BATCH_SIZES = {str(size): size for size in (1, 2, 4, 8, 16, 32, 64, 128, 256)} |
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 EPOCHS = (10, 30, 100, 300, 700, 1500, 3000, 10_000, 30_000)
 N_SEEDS = 20
+NO_ENDS = f"<i>Here <b>{N_SEEDS} seeds</b> will show where each run ends.</i>"
 LIMITS = (10, 0.8, 50)  # of the curves: the last epoch, the greatest loss, the least accuracy
 PICTURES = {
     "boundary": "the decision boundary over the points, with the lines along which units fold",
@@ -42,7 +43,7 @@ PICTURES = {
     "ends": "final test accuracy against final training loss, a ring for each seed",
 }
 VIEW, MODEL = "application/vnd.jupyter.widget-view+json", "7"  # the same in every run
-HINT = "The buttons come when all cells have run: Run → Run All Cells. It takes about a minute."
+HINT = "The buttons come when all cells have run: Run → Run All Cells."
 
 
 class Playground:
@@ -79,9 +80,9 @@ class Playground:
         self.buttons = {}
         for name, act in {
             "Play": self._play_or_pause,
-            "One batch": partial(self._start, self._advance, one_batch=True),
+            "One batch": partial(self._start, self._advance, True),
             "One epoch": partial(self._start, self._advance),
-            "To the end": partial(self._start, self._play, watch=False),
+            "To the end": partial(self._go, watch=False),
             "Back to the start": self._begin,
             f"{N_SEEDS} seeds": partial(self._start, self._try_seeds),
             "Plant a fold up": self._plant,
@@ -96,38 +97,48 @@ class Playground:
         self.texts = {name: ipywidgets.HTML() for name in ("question", "status", "table")}
         self.answers = ipywidgets.HBox()
         self.pictures, self.drawn = {name: ipywidgets.HTML() for name in PICTURES}, {}
-        self.is_setting, self.rows, self.limits, self.breathless = False, [], LIMITS, 0
+        self.is_setting, self.rows, self.limits, self.next_pause = False, [], LIMITS, 0
+        self.settings = {}
         self.task = self.training = self.before = None
         self._begin()
         list(self.training.pieces(self.end))
         self._show_last()
         stage().children = self._rows()
+        if before := getattr(stage(), "owner", None):
+            before._stop()
+        stage().owner = self
 
     def _rows(self):
-        def grid(widgets, least_width):
+        def grid(label, widgets, least_width):
             columns = f"repeat(auto-fit, minmax({least_width}, 1fr))"
-            return ipywidgets.GridBox(widgets, layout={"grid_template_columns": columns})
+            label = [ipywidgets.HTML(f"<b>{label}:</b>")] if label else []
+            layout = {"grid_template_columns": columns}
+            return ipywidgets.GridBox([*label, *widgets], layout=layout)
 
         buttons = list(self.buttons.values())
         acts, trials = buttons[: -len(TRIALS)], buttons[-len(TRIALS) :]
         boundary, units, curves, ends = self.pictures.values()
         return [
-            *(grid(trials, "8em"), self.texts["question"], self.answers),
-            *(grid(list(self.controls.values()), "16em"), grid(acts, "11em"), self.scrubber),
-            *(self.texts["status"], self.bar),
-            grid([boundary, units, curves, ipywidgets.VBox([ends, self.texts["table"]])], "24em"),
+            *(grid("Try", trials, "8em"), self.texts["question"], self.answers),
+            *(grid("Set", self.controls.values(), "16em"), grid("Train", acts, "9em")),
+            *(self.scrubber, self.texts["status"], self.bar),
+            grid(
+                "", [boundary, curves, units, ipywidgets.VBox([ends, self.texts["table"]])], "24em"
+            ),
         ]
 
     # What happens when a control is changed, or a button clicked.
 
     def _changed(self, change):
-        if self.is_setting or change.owner is self.controls["same_start"]:
+        seed, same_start = self.controls["seed"], self.controls["same_start"]
+        if self.is_setting or change.owner is same_start:
             return
-        if change.owner is not self.controls["seed"] and not self.controls["same_start"].value:
-            self._set(seed=self.controls["seed"].value + 1)
-        was_running = self._stop()
-        self._begin()
-        if was_running:
+        if change.owner is not seed and not same_start.value:
+            self._set(seed=seed.value + 1)
+        if self.answers.children:  # to a question about other settings
+            self.answers.children, self.texts["question"].value = (), ""
+        stopped = self._stop()
+        if self._begin() and stopped == self._play:
             self._start(self._play)
 
     def _set(self, **values):
@@ -150,37 +161,47 @@ class Playground:
         self.answers.children = []
         expected = f"{trial.question} You expect: <b>{button.description}</b>."
         self.texts["question"].value = f"{expected} Look at {trial.look_at}"
-        self._start(self._play)
+        self.buttons[trial.button].click()
 
     def _play_or_pause(self):
         if self._stop():
             self._show_last()
-            return
-        if self.training.epoch >= self.end:
-            self._begin()
-        self._start(self._play)
+        else:
+            self._go()
+
+    def _go(self, watch=True):
+        """Train to the end; if it is there already, once more from the start."""
+        if self.training.epoch < self.end or self._begin():
+            self._start(self._play, watch)
 
     def _begin(self):
-        """Begin a run with the settings of the controls; the one before stays, in grey."""
+        """Begin a run with the settings of the controls; the one before stays, in grey.
+
+        Returns whether it has begun: there may be no such hidden units.
+        """
         self._stop()
         settings = {name: control.value for name, control in self.controls.items()}
         try:
             sizes = hidden_units(settings["hidden_units"])
-            if sum(sizes) > 100:
-                raise argparse.ArgumentTypeError(f"got {sum(sizes)}, at most 100 can be drawn")
-        except argparse.ArgumentTypeError as error:
-            self._tell(f"hidden units: {error}; the run is still the one before")
-            return
+        except argparse.ArgumentTypeError:
+            sizes = [math.inf]
+        if len(sizes) > 2 or sum(sizes) > 100:
+            remedy = "give 20, say, or 8,8, or none: at most two layers and 100 units"
+            self._tell(f"hidden units {settings['hidden_units']!r} are not valid; {remedy}")
+            return False
         if self.training and self.training.n_updates:
             self.rows.insert(0, self._row())
             self.before = as_history(self.training.entries)
-        old = self.training and self.training.networks[0]
-        self.settings, self.end = settings | {"hidden_units": sizes}, settings["epochs"]
+        old, settings["hidden_units"] = self.training and self.training.networks[0], sizes
+        if {**self.settings, "seed": 0} != {**settings, "seed": 0}:
+            self.pictures["ends"].value = NO_ENDS  # those there were are of other runs
+        self.settings, self.end = settings, settings["epochs"]
         name, noise = settings["data_set"], settings["noise"]
         self.data = load_problem(name, noise, settings["data_seed"])
         self.best = bayes_accuracy(name, noise, self.data)
-        self.training = self._new_training(settings["seed"])
+        self.training, self.planted = self._new_training(settings["seed"]), ""
         self._show_last(self._about_start(old))
+        return True
 
     def _new_training(self, seed):
         batch_size, rate = BATCH_SIZES[self.settings["batch_size"]], self.settings["learning_rate"]
@@ -200,15 +221,19 @@ class Playground:
         return f"Its initial weights are {'those' if same else 'not those'} of the run before."
 
     def _plant(self):
-        was_running = self._stop()
+        stopped = self._stop()
         try:
-            self.training.go_on_with(with_fold(self.training.model, self.data.x_train, 1))
+            if self.settings["data_set"] != "moons":
+                raise ValueError("it is one that the moons need")
+            model = with_fold(self.training.networks[-1], self.data.x_train, 1)
         except ValueError as error:
             self._tell(f"no fold planted: {error}")
             return
-        self.end = int(self.training.epoch) + self.settings["epochs"]
+        self.training.go_on_with(model)
+        self.planted = " + fold"
+        self.end = math.ceil(self.training.epoch) + self.settings["epochs"]
         self._show_last("One unit now folds upwards along the line x<sub>1</sub> = 1. Play on.")
-        if was_running:
+        if stopped == self._play:
             self._start(self._play)
 
     def _reset_axes(self):
@@ -216,32 +241,36 @@ class Playground:
         self._show(self.moment)
 
     def _scrub(self, change):
+        """Show the nearest epoch there is, in the direction in which the slider was moved."""
         if not self.is_setting:
             self._stop()
             epochs = [entry["epoch"] for entry in self.training.entries]
-            self._show(np.searchsorted(epochs, change.new, side="right") - 1)
+            if change.new > change.old:
+                self._show(np.searchsorted(epochs, change.new))
+            else:
+                self._show(np.searchsorted(epochs, change.new, side="right") - 1)
 
     # What takes its time.
 
-    def _start(self, work, **options):
+    def _start(self, work, *args):
         """Begin an async function; the button "Play" is "Pause" until it has ended."""
         self._stop()
-        self.task = asyncio.ensure_future(self._watch(work(**options)))
+        self.work, self.task = work, asyncio.ensure_future(self._watch(work, *args))
         self.buttons["Play"].description = "Pause"
 
     def _stop(self):
-        """End it, and return whether there was anything to end."""
+        """End what runs, if anything does, and return it."""
         task, self.task = self.task, None
         self.buttons["Play"].description, self.bar.layout.display = "Play", "none"
         if task:
             task.cancel()
             self.training.keep()
-        return task is not None
+        return task and self.work
 
-    async def _watch(self, work):
+    async def _watch(self, work, *args):
         told = ""
         try:
-            await work
+            await work(*args)
         except FloatingPointError as error:
             told = f"<b>{str(error).capitalize()}.</b>"
         except Exception as error:  # whoever clicked shall see it, whatever it is
@@ -259,28 +288,36 @@ class Playground:
     async def _advance(self, one_batch=False):
         self.training.advance(one_batch)
         self.training.keep()
+        self.end = max(self.end, math.ceil(self.training.epoch))
 
     async def _try_seeds(self):
         """Train from this seed and the next ones, and draw where each ends."""
-        ends, first = [], self.settings["seed"]
+        ends, n_diverged, first = [], 0, self.settings["seed"]
         self.bar.layout.display = None
-        for seed in range(first, first + N_SEEDS):
-            self.bar.value = len(ends)
+        for k, seed in enumerate(range(first, first + N_SEEDS)):
+            self.bar.value = k
             training = self._new_training(seed)
-            while training.epoch < self.settings["epochs"]:
-                training.advance()
-                await self._breathe()
+            try:
+                while training.epoch < self.settings["epochs"]:
+                    training.advance()
+                    await self._breathe()
+            except FloatingPointError:
+                n_diverged += 1
+                continue
             training.keep()
             ends.append(training.entries[-1])
             n_above = sum(end["train_loss"] > STUCK_ABOVE for end in ends)
-            above = f"{n_above} of {len(ends)} end above a loss of {STUCK_ABOVE}"
-            self._draw("ends", ends_figure(ends, f"Seeds {first} to {seed}: {above}"))
+            title = (
+                f"Seeds {first} to {seed}: {n_above} of {k + 1} end above a loss of {STUCK_ABOVE}"
+            )
+            title += f", {n_diverged} diverged" * (n_diverged > 0)
+            self._draw("ends", ends_figure(ends, title))
 
     async def _breathe(self, now=False):
         """Let the kernel see, ten times a second, whether a button has been clicked."""
-        if now or time.monotonic() > self.breathless:
+        if now or time.monotonic() > self.next_pause:
             await asyncio.sleep(0.005)
-            self.breathless = time.monotonic() + 0.1
+            self.next_pause = time.monotonic() + 0.1
 
     # What is seen.
 
@@ -297,19 +334,19 @@ class Playground:
         most = max(most, 1.05 * max(history["train_loss"].max(), history["test_loss"].max()))
         worst = min(history["train_accuracy"].min(), history["test_accuracy"].min())
         self.limits = max(last, self.end), most, min(least, 10 * math.floor(10 * worst))
-        when = f"epoch {entry['epoch']:,.2f}".removesuffix(".00")
+        when = f"epoch {entry['epoch']:.2f}".removesuffix(".00")
         self._draw("boundary", boundary_figure(network, self.data, f"Decision boundary, {when}"))
         self._draw("units", units_figure(network, self.data))
         self._draw(
             "curves", curves_figure(history, entry["epoch"], self.before, self.best[1], self.limits)
         )
-        ours = entry["train_accuracy"], entry["test_accuracy"]
-        ours, best = (
-            ", ".join(f"{100 * part:.1f} %" for part in pair) for pair in (ours, self.best)
+        accuracies = (
+            f"{part} {100 * entry[f'{part}_accuracy']:.1f} % (best rule {100 * best:.1f} %)"
+            for part, best in zip(("train", "test"), self.best, strict=True)
         )
         self.texts["status"].value = (
-            f"<b>{when.capitalize()}</b> of {self.end:,}: training loss {entry['train_loss']:.3f}; "
-            f"training and test accuracy {ours}, of the best rule there is {best}. {note}"
+            f"<b>{when.capitalize()}</b> of {self.end}. Training loss {entry['train_loss']:.3f}. "
+            f"Accuracy: {', '.join(accuracies)}. {note}"
         )
         table = pd.DataFrame([self._row(), *self.rows]).to_html(index=False, border=0)
         look = "jp-RenderedHTMLCommon rendered_html"  # of tables, in JupyterLab and before it
@@ -323,13 +360,15 @@ class Playground:
         """Return the run as a row of the table: its settings, and how far it got."""
         settings, end = self.settings, self.training.entries[-1]
         return {
-            "data": "{data_set} {noise:g}, seed {data_seed}".format_map(settings),
-            "units": ",".join(map(str, settings["hidden_units"])) or "none",
+            "data": settings["data_set"],
+            "noise": f"{settings['noise']:g}",
+            "data seed": settings["data_seed"],
+            "units": (",".join(map(str, settings["hidden_units"])) or "none") + self.planted,
             "batch": settings["batch_size"],
             "rate": f"{settings['learning_rate']:g}",
             "seed": settings["seed"],
-            "epochs": f"{end['epoch']:,.2f}".removesuffix(".00"),
-            "loss": f"{end['train_loss']:.3f}",
+            "epochs": f"{end['epoch']:.2f}".removesuffix(".00"),
+            "train loss": f"{end['train_loss']:.3f}",
             "test, %": f"{100 * end['test_accuracy']:.1f}",
         }
 

@@ -16,7 +16,7 @@ def load_problem(name, noise=0.2, seed=42, n_samples=1000):
     """Return one of PROBLEMS as a Data; `noise` is the standard deviation on each coordinate.
 
     `xor` has a cloud in each quadrant, opposite ones of one class. `spiral` has two arms. The
-    others are those of `load_data`, as is the ValueError for another name.
+    others are those of `load_data`. Another name is a ValueError.
     """
     if name not in ("xor", "spiral"):
         return load_data(name, n_samples, noise, seed=seed)
@@ -36,8 +36,8 @@ def load_problem(name, noise=0.2, seed=42, n_samples=1000):
 def bayes_accuracy(name, noise, data):
     """Return the accuracies on both parts of a Data, two fractions, of the best rule there is.
 
-    The Bayes rule takes the class whose density is the greatest; no rule is expected to do better.
-    On the rows at hand one may, by luck. `data` is what `load_problem` returns for this noise.
+    The Bayes rule takes the class whose density is the greatest. On average no rule does better; on
+    few rows one may, by luck. `data` is what `load_problem` returns for this noise.
     """
     places = load_problem(name, noise=0)
     centers, classes = np.vstack(places[::2]), np.vstack(places[1::2])

@@ -68,7 +68,7 @@ class Training:
         self.n_updates += math.ceil(len(rows) / self.batch_size)
 
     def pieces(self, end):
-        """Train to the epoch `end`, a piece at a time; yield whether a copy has just been kept."""
+        """Train to the epoch `end`, piece by piece; yield True after each kept copy, else False."""
         begin = int(self.epoch)
         for moment in epochs_to_show(end - begin)[1:]:
             while self.epoch < begin + moment:
@@ -89,7 +89,7 @@ class Training:
 
 def new_panels(n_rows=1, bottom=0.13):
     """Return a Figure and its axes, one below the other."""
-    # To have it found out what goes where would take longer than to draw.
+    # A fixed layout: to compute one would take longer than to draw.
     figure = plots.PlainFigure(figsize=(5.4, 4.4), dpi=720 / 5.4)
     figure.subplots_adjust(left=0.12, right=0.97, bottom=bottom, top=0.92)
     return figure, figure.subplots(n_rows, sharex=True)
@@ -105,6 +105,7 @@ def boundary_figure(network, data, title):
         look = {"color": "black", "linewidth": 1, "linestyle": ":"}
         weight, bias = network.layers[0].params.values()
         length = np.maximum(np.linalg.norm(weight, axis=0), 1e-12)
+        # Of each line the point nearest to 0, and a long way along it.
         foot, along = -bias * weight / length**2, 99 * np.array([-weight[1], weight[0]]) / length
         folds = np.stack([foot - along, foot + along]).transpose(2, 0, 1)
         axes.add_collection(LineCollection(folds, **look), autolim=False)
@@ -119,8 +120,8 @@ def units_figure(network, data):
     """Draw a map of each hidden unit: how far its input is above 0, and the line where it is 0.
 
     With one hidden layer and two classes the units are sorted by their folds, and a map has the
-    colour of the class that its unit speaks for (see hidden_units.py). Else the units are numbered
-    layer by layer, and grey.
+    colour of the class that its unit makes more probable (see hidden_units.py). Else the units are
+    numbered layer by layer, and grey.
     """
     figure, axes = new_panels(bottom=0.03)
     plots.fit_limits(axes, data.x_train)
@@ -133,9 +134,10 @@ def units_figure(network, data):
         units = describe(network, data.x_train)
         maps = (layers[0] * np.abs(output_weights(network)))[..., [unit.index for unit in units]]
         maps = maps / max(maps.max(), 1e-300)
-        names = [f"{unit.index}: {unit.fold:+.2f}" for unit in units]
+        names = [f"{unit.index}: {f'{unit.fold:+.2f}' if unit.fires else 'dead'}" for unit in units]
         colors = [plots.CLASS_COLORS[unit.favours] for unit in units]
-        title += ": folds sum to {:.2f} down, {:.2f} up".format(*fold_sums(units))
+        down, up = fold_sums(units)
+        title += f": folds sum to {abs(down):.2f} down, {up:.2f} up"
     else:
         maps = np.dstack([np.empty((side, side, 0)), *(z / max(z.max(), 1e-300) for z in layers)])
         names = [f"{i + 1}.{k}" for i, z in enumerate(layers) for k in range(z.shape[-1])]
@@ -181,12 +183,13 @@ def curves_figure(history, epoch, before, best, limits):
     for axes, (metric, scale) in zip(panels, (("loss", 1), ("accuracy", 100)), strict=True):
         for run, color in ((before, "0.7"), (history, "black")):
             for part, dashes in looks.items() if run else ():
-                name = part if run is history else f"{part}, the run before"
                 values = scale * run[f"{part}_{metric}"]
-                axes.plot(run["epoch"], values, dashes, color=color, label=name)
+                axes.plot(run["epoch"], values, dashes, color=color, label=part)
         axes.axvline(epoch, color="black", linewidth=0.6)
         axes.grid(alpha=0.3)
-    panels[0].legend(loc="upper right", fontsize="small")
+    title = "in grey: the run before" if before else None
+    look = {"loc": "upper right", "fontsize": "small", "title_fontsize": "small"}
+    panels[0].legend(handles=panels[0].lines[-3:-1], title=title, **look)
     look = {"color": plots.GOOD, "label": "the best rule there is, on the test data"}
     axes.legend(handles=[axes.axhline(100 * best, **look)], loc="lower right", fontsize="small")
     last, most, least = limits

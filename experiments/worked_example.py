@@ -44,8 +44,11 @@ def worked_example(x, y, weight_1, bias_1, weight_2, bias_2, learning_rate):
         ("its biases", "db₁ = Σₙ da", first.grads["bias"]),
     ]
     model.update(learning_rate)
-    after = loss.forward(model.forward(x), y)
-    steps.append(("the loss after an update", f"θ ← θ &minus; {learning_rate:g} dθ", after))
+    after = model.forward(x)
+    steps += [
+        ("after an update: probabilities", f"p, with θ ← θ &minus; {learning_rate:g} dθ", after),
+        ("and the loss", "L, with this p", loss.forward(after, y)),
+    ]
     left = 'style="text-align: left"'
     rows = (
         f'<tr><td {left}>{step}</td><td {left}><i style="white-space: nowrap">{formula}</i></td>'
@@ -96,7 +99,7 @@ def draw_network(sizes):
 
 
 def unit_heights(size):
-    """Return where the units of a layer are drawn, within -0.5 and 0.5; of a large one some."""
+    """Return where units are drawn, within -0.5 and 0.5: at most twenty of a layer."""
     n = min(size, 21)
     heights = (np.arange(n)[::-1] - (n - 1) / 2) / max(n - 1, 4)
     return heights if size <= 20 else heights[np.abs(heights) > 0.06]  # room for the dots

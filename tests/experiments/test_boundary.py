@@ -175,7 +175,10 @@ def test_the_sheet_has_the_height_of_the_log_odds_and_the_colour_of_its_class(
     zero, line = cut.lines
     assert {*zero.get_ydata()} == {0}
     assert line.get_ydata() == pytest.approx(3 * line.get_xdata() - 0.5)
-    assert cut.get_title() == "A cut through it, at $x_2 = 0.5$"
+    assert cut.get_title() == "A cut through it, dashed there, at $x_2 = 0.5$"
+    (dashed,) = sheet.lines
+    assert np.array_equal(dashed.get_data_3d()[2], line.get_ydata())
+    assert set(dashed.get_data_3d()[1]) == {0.5}
     assert cut.get_ylim()[0] < min(line.get_ydata()) < max(line.get_ydata()) < cut.get_ylim()[1]
 
 

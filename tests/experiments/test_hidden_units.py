@@ -97,8 +97,18 @@ def test_the_table_has_the_means_of_each_group_that_has_runs(hidden_units, run_o
     one, other = run_of(-2, -1, 6, dead=1, copies=3), run_of(-4, 9)
     groups = {"stuck": [one, other], "others": [other]}
     rows = {
-        "2 stuck": {"dead": "0.5", "copies": "1.5", "folds down": "3.5", "folds up": "7.5"},
-        "1 others": {"dead": "0.0", "copies": "0.0", "folds down": "4.0", "folds up": "9.0"},
+        "2 stuck": {
+            "dead units": "0.5",
+            "copies": "1.5",
+            "sum of folds down": "3.5",
+            "sum of folds up": "7.5",
+        },
+        "1 others": {
+            "dead units": "0.0",
+            "copies": "0.0",
+            "sum of folds down": "4.0",
+            "sum of folds up": "9.0",
+        },
     }
     assert hidden_units.mean_counts(groups, data).to_dict("index") == rows
     del rows["2 stuck"]

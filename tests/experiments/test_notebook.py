@@ -62,9 +62,13 @@ def changed(ours, theirs):
 
 
 @pytest.mark.slow
-def test_it_runs_from_top_to_bottom_and_comes_out_the_same(committed):
+@pytest.mark.parametrize("kernels", ["Haswell", "SkylakeX", "Zen"])
+def test_it_comes_out_the_same_on_every_processor(committed, kernels, monkeypatch):
     from tests.experiments.run_notebook import executed
 
+    if kernels == "SkylakeX" and "avx512f" not in Path("/proc/cpuinfo").read_text():
+        pytest.skip("this processor has no AVX-512")
+    monkeypatch.setenv("OPENBLAS_CORETYPE", kernels)
     notebook = executed()
     remedy = "run `python -m tests.experiments.run_notebook`"
     assert outputs(notebook) == outputs(committed), remedy

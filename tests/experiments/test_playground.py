@@ -42,6 +42,7 @@ def test_the_data_set_has_the_noise_and_the_seed_that_it_was_asked_for():
     places, rows = (load_problem("xor", noise, seed=5, n_samples=4000) for noise in (0, 0.3))
     assert np.std(rows.x_train - places.x_train) == pytest.approx(0.3, rel=0.03)
     assert not np.array_equal(rows.x_train, load_problem("xor", 0.3, 6, 4000).x_train)
+    assert not np.array_equal(places.y_train, load_problem("xor", 0, 6, 4000).y_train)  # the split
     assert np.array_equal(load_problem("moons", 0.1, 7).x_test, load_data(noise=0.1, seed=7).x_test)
     with pytest.raises(ValueError, match="got 'nonsense'"):
         load_problem("nonsense")
@@ -89,6 +90,7 @@ def test_pieces_come_to_the_same_network_as_one_call_of_train(batch_size):
     kept = as_history(training.entries)
     assert kept["epoch"].tolist() == [0, *moments]
     for network, entry in zip(training.networks, training.entries, strict=True):
+        assert len(network.layers[0].x) == 1  # and not all the rows
         assert entry.items() >= evaluate(network, data).items()
 
 
@@ -107,6 +109,7 @@ def test_batch_after_batch_is_an_epoch():
     by_batch.advance(one_batch=True)
     by_batch.advance()  # what is left of it
     assert by_batch.epoch == 2
+    assert train_to(by_batch, 9)[0] == 3  # goes on from there
 
 
 def test_a_network_that_diverges_says_so_and_is_not_kept():
@@ -147,6 +150,10 @@ def test_the_boundary_has_points_regions_and_the_lines_of_the_folds(data):
     assert upright[:, 0] == pytest.approx([0.5, 0.5])
     assert level[:, 1] == pytest.approx([0, 0])
     assert axes.get_ylim()[1] < 3  # the lines end where the axes do
+    slanted = hand_made([1, 1, -1])
+    slanted.layers[0].params["weight"][:, 0] = 1, 2
+    (folds,) = watching.boundary_figure(slanted, data, "").axes[0].collections[-1:]
+    assert folds.get_segments()[0] @ [1, 2] == pytest.approx([-0.5, -0.5])
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["class 0", "class 1", "train", "test", "folds"]
     straight = watching.boundary_figure(MLP(2, [], 2, 0), data, "")
@@ -167,7 +174,7 @@ def test_each_unit_has_a_map_in_the_colour_of_its_class_sorted_by_folds(data):
     figure = watching.units_figure(model, data)
     (axes,) = figure.axes
     units = describe(model, data.x_train)
-    names = [f"{unit.index}: {unit.fold:+.2f}" for unit in units]
+    names = [f"{k}: {'dead' if k == 1 else f'{fold:+.2f}'}" for k, *_, fold, _ in units]
     assert [text.get_text() for text in axes.texts] == names
     down, up = fold_sums(units)
     assert axes.get_title() == f"The hidden units: folds sum to {down:.2f} down, {up:.2f} up"
@@ -184,8 +191,13 @@ def test_each_unit_has_a_map_in_the_colour_of_its_class_sorted_by_folds(data):
     assert inks[0][0, 0] == pytest.approx(blue * share**0.5)
     lines = axes.collections[0].get_segments()
     assert len(lines) == 2  # unit 1 has none in sight
+    assert {tuple(np.round(line.mean(axis=0) // 44)) for line in lines} == {(0, 1), (1, 1)}
     (points,) = axes.lines
-    assert len(points.get_xdata()) == 3 * len(data.x_test)
+    places = points.get_xydata().reshape(3, len(data.x_test), 2)
+    assert places[1] - places[0] == pytest.approx(np.full_like(places[0], (44, 0)))
+    assert places[0] - places[2] == pytest.approx(np.full_like(places[0], (0, 54)))
+    weak = watching.units_figure(hand_made([-0.05, 0.1, 0.1]), data)  # the scale is its own
+    assert ink_of(weak, [unit.index for unit in units].index(2))[-1, 0] == pytest.approx(orange)
 
 
 def test_units_of_deeper_networks_and_of_more_classes_are_grey_and_numbered_by_layer(data):
@@ -236,8 +248,10 @@ def test_the_curves_are_drawn_over_those_of_the_run_before_on_axes_that_are_give
         assert axes.get_xlim()[1] == pytest.approx(1.04 * 500)
     assert set(accuracy.lines[5].get_ydata()) == {97}
     assert (loss.get_ylim(), accuracy.get_ylim()) == ((0, 0.8), (40, 101))
-    told = [text.get_text() for text in loss.get_legend().get_texts()]
-    assert told == ["train, the run before", "test, the run before", "train", "test"]
+    legend = loss.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["train", "test"]
+    assert {line.get_color() for line in legend.get_lines()} == {"black"}
+    assert legend.get_title().get_text() == "in grey: the run before"
     assert len(watching.curves_figure(now, 1, None, 0.97, (500, 0.8, 40)).axes[0].lines) == 3
 
 
@@ -308,9 +322,12 @@ def settings_of(training):
 def test_it_begins_with_a_run_that_has_ended_and_can_be_looked_through(drawn):
     playground = module.Playground()
     assert playground.training.epoch == playground.scrubber.value == playground.scrubber.max == 1500
-    assert told(playground).startswith("Epoch 1,500 of 1,500: training loss 0.08")
-    assert "of the best rule there is 97.2 %, 97.5 %" in told(playground)
-    assert drawn["boundary"].axes[0].get_title() == "Decision boundary, epoch 1,500"
+    assert told(playground).startswith("Epoch 1500 of 1500. Training loss 0.08")
+    best = (
+        r"Accuracy: train 9\d\.\d % \(best rule 97\.2 %\), test 9\d\.\d % \(best rule 97\.5 %\)\."
+    )
+    assert re.search(best, told(playground))
+    assert drawn["boundary"].axes[0].get_title() == "Decision boundary, epoch 1500"
 
 
 CHANGES = {
@@ -363,13 +380,19 @@ def test_same_start_keeps_the_seed_and_without_every_change_takes_the_next(playg
     assert playground.settings["seed"] == 8
 
 
-@pytest.mark.parametrize("text", ["0", "8,x", "", "60,60"])
+@pytest.mark.parametrize("text", ["0", "8,x", "", "60,60", "4,4,4"])
 def test_hidden_units_that_cannot_be_are_told_and_leave_the_run(playground, text):
+    async def change():
+        playground.buttons["Play"].click()
+        await asyncio.sleep(0)
+        playground.controls["hidden_units"].value = text
+
     training = playground.training
-    playground.controls["hidden_units"].value = text
-    assert told(playground).startswith("hidden units: ")
-    assert told(playground).endswith("; the run is still the one before")
+    asyncio.run(change())
+    remedy = "give 20, say, or 8,8, or none: at most two layers and 100 units"
+    assert told(playground) == f"hidden units &#x27;{text}&#x27; are not valid; {remedy}"
     assert playground.training is training
+    assert playground.task is None
 
 
 def test_play_trains_to_the_end_and_draws_on_the_way(playground, drawn, monkeypatch):
@@ -398,6 +421,7 @@ def test_pause_stops_it_and_play_goes_on(playground):
         playground.buttons["Play"].click()
         assert playground.buttons["Play"].description == "Play"
         epoch = playground.training.epoch
+        assert playground.training.entries[-1]["epoch"] == epoch
         for _ in range(10):
             await asyncio.sleep(0.001)
         assert playground.training.epoch == epoch < 30
@@ -412,7 +436,7 @@ def test_pause_stops_it_and_play_goes_on(playground):
 def test_a_run_is_stopped_within_an_epoch_even_where_an_epoch_takes_long(playground, monkeypatch):
     advance = Training.advance
     monkeypatch.setattr(
-        Training, "advance", lambda *args: advance(*args) or setattr(playground, "breathless", 0)
+        Training, "advance", lambda *args: advance(*args) or setattr(playground, "next_pause", 0)
     )
     playground.controls["epochs"].value = 30_000  # far apart are the moments that are drawn
 
@@ -444,6 +468,10 @@ def test_one_batch_one_epoch_and_back(playground):
     assert playground.training.n_updates == 50
     click(playground, "Back to the start")
     assert playground.training.n_updates == 0
+    click(playground, "To the end", "One epoch")
+    assert told(playground).startswith("Epoch 31 of 31")
+    click(playground, "To the end")  # once more
+    assert playground.training.epoch == 30
 
 
 def test_the_scrubber_shows_the_network_as_it_was(playground, drawn):
@@ -453,13 +481,24 @@ def test_the_scrubber_shows_the_network_as_it_was(playground, drawn):
     k = [entry["epoch"] for entry in training.entries].index(7)
     assert drawn["boundary"].axes[0].get_title() == "Decision boundary, epoch 7"
     assert told(playground).startswith(
-        f"Epoch 7 of 30: training loss {training.entries[k]['train_loss']:.3f}"
+        f"Epoch 7 of 30. Training loss {training.entries[k]['train_loss']:.3f}"
     )
     names = [text.get_text() for text in drawn["units"].axes[0].texts]
     units = describe(training.networks[k], training.data.x_train)
     assert names == [f"{unit.index}: {unit.fold:+.2f}" for unit in units]
     assert set(drawn["curves"].axes[0].lines[-1].get_xdata()) == {7}
     assert playground.scrubber.max == 30
+
+
+def test_the_scrubber_goes_to_the_next_epoch_there_is_in_its_direction(playground):
+    playground.controls["epochs"].value = 1500
+    click(playground, "To the end")
+    kept = [entry["epoch"] for entry in playground.training.entries]
+    playground.scrubber.value = kept[-3]
+    playground.scrubber.value += 1
+    assert playground.scrubber.value == kept[-2] > kept[-3] + 2
+    playground.scrubber.value -= 1
+    assert playground.scrubber.value == kept[-3]
 
 
 def test_the_run_before_stays_in_grey_and_all_runs_in_the_table(playground, drawn):
@@ -473,10 +512,10 @@ def test_the_run_before_stays_in_grey_and_all_runs_in_the_table(playground, draw
     table = playground.texts["table"].value
     rows = [re.findall(r"<td>(.*?)</td>", row) for row in table.split("<tr>")[1:]]
     test = first.entries[-1]["test_accuracy"]
-    assert rows[1][:6] == ["moons 0.2, seed 42", "20", "16", "0.01", "42", "30"]
-    assert rows[1][7] == f"{100 * test:.1f}"
-    assert rows[0][:6] == ["moons 0.2, seed 42", "20", "full", "0.01", "42", "1"]
-    assert [row[5] for row in rows] == ["1", "30", "1,500"]
+    assert rows[1][:8] == ["moons", "0.2", "42", "20", "16", "0.01", "42", "30"]
+    assert rows[1][9] == f"{100 * test:.1f}"
+    assert rows[0][:8] == ["moons", "0.2", "42", "20", "full", "0.01", "42", "1"]
+    assert [row[7] for row in rows] == ["1", "30", "1500"]
     playground.controls["seed"].value = 3  # the one with no epoch leaves no row
     playground.controls["seed"].value = 4
     assert playground.texts["table"].value.count("<tr>") == 4
@@ -509,20 +548,48 @@ def test_a_fold_is_planted_and_the_run_goes_on(playground):
     )
     assert told(playground).startswith("Epoch 30 of 60")
     assert told(playground).endswith("One unit now folds upwards along the line x1 = 1. Play on.")
+    assert playground._row()["units"] == "20 + fold"
     click(playground, "Play")
     assert playground.training.epoch == 60
+    playground.controls["data_set"].value = "xor"
+    click(playground, "Plant a fold up")
+    assert told(playground) == "no fold planted: it is one that the moons need"
+    assert playground._row()["units"] == "20"
+    playground.controls["data_set"].value = "moons"
     playground.controls["hidden_units"].value = "3,3"
     click(playground, "Plant a fold up")
     assert told(playground).startswith("no fold planted: the network must have one hidden layer")
 
 
+def test_a_fold_that_is_planted_while_it_plays_plays_on(playground):
+    async def clicks():
+        playground.buttons["Play"].click()
+        await asyncio.sleep(0)
+        playground.buttons["Plant a fold up"].click()
+        await playground.task
+
+    asyncio.run(clicks())
+    assert playground.planted
+    assert playground.training.epoch == playground.end > 30
+
+
+def test_the_ends_go_with_the_settings_and_stay_with_another_seed(playground):
+    playground.pictures["ends"].value = "a picture"
+    playground.controls["seed"].value = 3
+    assert playground.pictures["ends"].value == "a picture"
+    playground.controls["noise"].value = 0.1
+    assert playground.pictures["ends"].value == module.NO_ENDS
+
+
 def test_twenty_seeds_are_trained_from_the_one_that_is_set(playground, drawn):
     playground.controls["epochs"].value = 10
     playground.controls["seed"].value = 5
-    visible = []
+    visible, values = [], []
     playground.bar.layout.observe(lambda change: visible.append(change.new), "display")
+    playground.bar.observe(lambda change: values.append(change.new), "value")
     click(playground, "20 seeds")
     assert visible == [None, "none"]
+    assert values == [*range(1, 20)]
     (axes,) = drawn["ends"].axes
     assert axes.get_title() == "Seeds 5 to 24: 20 of 20 end above a loss of 0.2"
     _, history = train_from_seed(playground.data, 24, batch_size=16, max_steps=10, eval_freq=10)
@@ -532,13 +599,31 @@ def test_twenty_seeds_are_trained_from_the_one_that_is_set(playground, drawn):
     assert playground.training.epoch == 0  # of the run that is shown
 
 
-def test_a_run_that_diverges_says_so_and_shows_what_was_last(playground, monkeypatch):
-    monkeypatch.setattr(module, "RATES", (1e300,))
+def test_a_run_that_diverges_says_so_and_shows_what_was_last(playground):
     playground.controls["learning_rate"].options = [1e300]
     click(playground, "Play")
     assert "Training diverged after epoch 0: try a learning rate below 1e+300." in told(playground)
     assert told(playground).startswith("Epoch 0 of 30")
     assert playground.buttons["Play"].description == "Play"
+    click(playground, "Plant a fold up")
+    assert told(playground).startswith("Epoch 0 of 30")
+
+
+def test_seeds_that_diverge_are_counted(playground, drawn, monkeypatch):
+    def advance(training, right=Training.advance):
+        if training.networks[0] is not playground.training.networks[0] and len(started) % 2:
+            raise FloatingPointError
+        right(training)
+
+    started, begin = [], playground._new_training
+    monkeypatch.setattr(
+        playground, "_new_training", lambda seed: started.append(seed) or begin(seed)
+    )
+    monkeypatch.setattr(Training, "advance", advance)
+    playground.settings["epochs"] = 1
+    click(playground, "20 seeds")
+    title = drawn["ends"].axes[0].get_title()
+    assert title == "Seeds 42 to 61: 10 of 20 end above a loss of 0.2, 10 diverged"
 
 
 def test_whatever_goes_wrong_is_told(playground, monkeypatch):
@@ -552,7 +637,7 @@ def test_whatever_goes_wrong_is_told(playground, monkeypatch):
 
 
 @pytest.mark.parametrize("trial", TRIALS, ids=lambda trial: trial.name)
-def test_a_trial_sets_it_up_asks_and_then_shows_what_to_look_at(playground, trial):
+def test_a_trial_sets_it_up_asks_and_then_shows_what_to_look_at(playground, drawn, trial):
     playground.controls["noise"].value = 0.4  # is set back
     click(playground, trial.name)
     values = {name: control.value for name, control in playground.controls.items()}
@@ -561,7 +646,7 @@ def test_a_trial_sets_it_up_asks_and_then_shows_what_to_look_at(playground, tria
     assert told(playground, "question") == f"{trial.question} What do you expect?"
     assert playground.training.epoch == 0
     assert tuple(button.description for button in playground.answers.children) == trial.answers
-    playground.end = 3
+    playground.end = playground.settings["epochs"] = 3
 
     async def answer():
         playground.answers.children[-1].click()
@@ -571,7 +656,8 @@ def test_a_trial_sets_it_up_asks_and_then_shows_what_to_look_at(playground, tria
     assert told(playground, "question") == (
         f"{trial.question} You expect: {trial.answers[-1]}. Look at {trial.look_at}"
     )
-    assert playground.training.epoch == 3
+    assert playground.training.epoch == (3 if trial.button == "Play" else 0)
+    assert (trial.button == "20 seeds") == ("ends" in drawn)
     assert playground.answers.children == ()
 
 
@@ -599,8 +685,15 @@ def picture_in(html):
     return alt, np.asarray(Image.open(io.BytesIO(base64.b64decode(source))))
 
 
-def test_a_new_one_takes_the_place_of_the_old_one(drawn):
-    first, second = module.Playground(), module.Playground()
+def test_a_new_one_takes_the_place_of_the_old_one_and_stops_it(drawn):
+    async def play():
+        first = module.Playground()
+        first.controls["epochs"].value = 30_000
+        first.buttons["To the end"].click()
+        return first, module.Playground()
+
+    first, second = asyncio.run(play())
+    assert first.task is None
     shown = set(module.stage().children)
     assert second.scrubber in shown
     assert first.scrubber not in shown
