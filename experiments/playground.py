@@ -83,7 +83,7 @@ class Playground:
             "One batch": partial(self._start, self._advance, True),
             "One epoch": partial(self._start, self._advance),
             "To the end": partial(self._go, watch=False),
-            "Back to the start": self._begin,
+            "To the start": self._begin,
             f"{N_SEEDS} seeds": partial(self._start, self._try_seeds),
             "Plant a fold up": self._plant,
             "Reset the axes": self._reset_axes,
@@ -119,12 +119,10 @@ class Playground:
         acts, trials = buttons[: -len(TRIALS)], buttons[-len(TRIALS) :]
         boundary, units, curves, ends = self.pictures.values()
         return [
-            *(grid("Try", trials, "8em"), self.texts["question"], self.answers),
-            *(grid("Set", self.controls.values(), "16em"), grid("Train", acts, "9em")),
+            *(grid("Try", trials, "9em"), self.texts["question"], self.answers),
+            *(grid("Set", self.controls.values(), "16em"), grid("Train", acts, "11em")),
             *(self.scrubber, self.texts["status"], self.bar),
-            grid(
-                "", [boundary, curves, units, ipywidgets.VBox([ends, self.texts["table"]])], "24em"
-            ),
+            *(grid("", [boundary, curves, units, ends], "24em"), self.texts["table"]),
         ]
 
     # What happens when a control is changed, or a button clicked.
@@ -349,8 +347,9 @@ class Playground:
             f"Accuracy: {', '.join(accuracies)}. {note}"
         )
         table = pd.DataFrame([self._row(), *self.rows]).to_html(index=False, border=0)
-        look = "jp-RenderedHTMLCommon rendered_html"  # of tables, in JupyterLab and before it
-        self.texts["table"].value = f"<div class='{look}'><b>The runs so far</b>{table}</div>"
+        # The looks of tables in JupyterLab, and before it.
+        look = "class='jp-RenderedHTMLCommon rendered_html' style='overflow-x: auto'"
+        self.texts["table"].value = f"<div {look}><b>The runs so far</b>{table}</div>"
         self.is_setting = True
         self.scrubber.max = math.ceil(training.epoch)
         self.scrubber.value = math.ceil(entry["epoch"])
@@ -360,8 +359,7 @@ class Playground:
         """Return the run as a row of the table: its settings, and how far it got."""
         settings, end = self.settings, self.training.entries[-1]
         return {
-            "data": settings["data_set"],
-            "noise": f"{settings['noise']:g}",
+            "data": "{data_set} {noise:g}".format_map(settings),
             "data seed": settings["data_seed"],
             "units": (",".join(map(str, settings["hidden_units"])) or "none") + self.planted,
             "batch": settings["batch_size"],

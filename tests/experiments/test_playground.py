@@ -406,7 +406,7 @@ def test_play_trains_to_the_end_and_draws_on_the_way(playground, drawn, monkeypa
     assert len(set(epochs)) > 10
     assert epochs[-1] == playground.training.epoch == 30
     assert playground.buttons["Play"].description == "Play"
-    click(playground, "Back to the start")
+    click(playground, "To the start")
     titles.clear()
     click(playground, "To the end")
     assert titles == ["Decision boundary, epoch 30"]
@@ -466,7 +466,7 @@ def test_one_batch_one_epoch_and_back(playground):
     assert told(playground).startswith("Epoch 0.02 of 30")
     click(playground, "One epoch")
     assert playground.training.n_updates == 50
-    click(playground, "Back to the start")
+    click(playground, "To the start")
     assert playground.training.n_updates == 0
     click(playground, "To the end", "One epoch")
     assert told(playground).startswith("Epoch 31 of 31")
@@ -512,10 +512,10 @@ def test_the_run_before_stays_in_grey_and_all_runs_in_the_table(playground, draw
     table = playground.texts["table"].value
     rows = [re.findall(r"<td>(.*?)</td>", row) for row in table.split("<tr>")[1:]]
     test = first.entries[-1]["test_accuracy"]
-    assert rows[1][:8] == ["moons", "0.2", "42", "20", "16", "0.01", "42", "30"]
-    assert rows[1][9] == f"{100 * test:.1f}"
-    assert rows[0][:8] == ["moons", "0.2", "42", "20", "full", "0.01", "42", "1"]
-    assert [row[7] for row in rows] == ["1", "30", "1500"]
+    assert rows[1][:7] == ["moons 0.2", "42", "20", "16", "0.01", "42", "30"]
+    assert rows[1][8] == f"{100 * test:.1f}"
+    assert rows[0][:7] == ["moons 0.2", "42", "20", "full", "0.01", "42", "1"]
+    assert [row[6] for row in rows] == ["1", "30", "1500"]
     playground.controls["seed"].value = 3  # the one with no epoch leaves no row
     playground.controls["seed"].value = 4
     assert playground.texts["table"].value.count("<tr>") == 4
