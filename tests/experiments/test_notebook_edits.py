@@ -44,7 +44,7 @@ def sentences_of(cells, monkeypatch):
         del sources["controls"]  # the playground has controls of its own
         for old, new in [*edits, *CHEAPER.items()]:
             hits = [name for name, source in sources.items() if old in source]
-            assert hits, old
+            assert hits or (edits and old in CHEAPER), old
             sources |= {name: sources[name].replace(old, new) for name in hits}
         names, said = {"display": lambda *shown: None}, {}
         for name, source in sources.items():
