@@ -243,8 +243,10 @@ class Playground:
         if not self.is_setting:
             self._stop()
             epochs = [entry["epoch"] for entry in self.training.entries]
-            if change.new > change.old:
-                self._show(np.searchsorted(epochs, change.new))
+            if (
+                change.new > change.old
+            ):  # within an epoch the last one is below the end of the slider
+                self._show(min(np.searchsorted(epochs, change.new), len(epochs) - 1))
             else:
                 self._show(np.searchsorted(epochs, change.new, side="right") - 1)
 

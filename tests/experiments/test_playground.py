@@ -464,6 +464,10 @@ def test_one_batch_one_epoch_and_back(playground):
     click(playground, "One batch")
     assert playground.training.n_updates == 1
     assert told(playground).startswith("Epoch 0.02 of 30")
+    playground.scrubber.value = 0
+    assert told(playground).startswith("Epoch 0 of 30")
+    playground.scrubber.value = 1
+    assert told(playground).startswith("Epoch 0.02 of 30")
     click(playground, "One epoch")
     assert playground.training.n_updates == 50
     click(playground, "To the start")
