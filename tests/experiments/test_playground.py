@@ -442,11 +442,14 @@ def test_a_run_is_stopped_within_an_epoch_even_where_an_epoch_takes_long(playgro
 
     async def clicks():
         playground.buttons["To the end"].click()
-        await asyncio.sleep(0)
+        while playground.training.epoch < 2:
+            await asyncio.sleep(0)
         playground.buttons["Play"].click()
 
     asyncio.run(clicks())
-    assert playground.training.epoch <= 2
+    assert playground.training.epoch <= 3
+    assert playground.training.entries[-1]["epoch"] == playground.training.epoch  # is kept
+    assert playground.scrubber.max == playground.training.epoch
 
 
 def test_a_control_that_is_moved_while_it_plays_plays_a_new_run(playground):
@@ -458,6 +461,17 @@ def test_a_control_that_is_moved_while_it_plays_plays_a_new_run(playground):
 
     asyncio.run(clicks())
     assert (playground.settings["seed"], playground.training.epoch) == (7, 30)
+
+
+def test_a_control_that_is_moved_during_the_twenty_seeds_ends_them_and_plays_nothing(playground):
+    async def clicks():
+        playground.buttons["20 seeds"].click()
+        await asyncio.sleep(0)
+        playground.controls["seed"].value = 7
+
+    asyncio.run(clicks())
+    assert playground.task is None
+    assert playground.training.epoch == 0
 
 
 def test_one_batch_one_epoch_and_back(playground):
