@@ -74,7 +74,7 @@ def describe(model, x):
     outputs = np.maximum(unit_inputs(model, x), 0)
     v = output_weights(model)
     terms = v * outputs
-    planes, _ = np.linalg.qr(np.column_stack([x, np.ones(len(x))]))  # a tenth of lstsq's time
+    planes, _ = np.linalg.qr(np.column_stack([x, np.ones(len(x))]))  # lstsq would start threads
     rest = terms - planes @ (planes.T @ terms)
     folds = np.sign(v) * np.sqrt((rest**2).mean(axis=0))
     fires = (outputs > 0).mean(axis=0)

@@ -1,7 +1,7 @@
 """Parts II and III: a network that is trained in pieces, and pictures of it on the way.
 
-The notebook's playground shows them. Its controls are in playground.py, its data in problems.py,
-the maps of the hidden units in hidden_units.py.
+The notebook's playground shows them. Its controls are in playground.py, its data in problems.py;
+what a hidden unit does is found out in hidden_units.py.
 """
 
 import copy
