@@ -38,7 +38,11 @@ def state_of(model_id, html):
 
     style = type(HTML().style)(model_id=f"{model_id}-style")
     layout = Layout(model_id=f"{model_id}-layout")
-    return dependency_state([HTML(html, model_id=model_id, layout=layout, style=style)])
+    widget = HTML(html, model_id=model_id, layout=layout, style=style)
+    state = dependency_state([widget])
+    for model in (widget, layout, style):
+        model.close()  # or one more with these ids would clash with them
+    return state
 
 
 if __name__ == "__main__":
