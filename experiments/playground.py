@@ -243,9 +243,8 @@ class Playground:
         if not self.is_setting:
             self._stop()
             epochs = [entry["epoch"] for entry in self.training.entries]
-            if (
-                change.new > change.old
-            ):  # within an epoch the last one is below the end of the slider
+            # Within an epoch the slider's end lies above the last one, where no entry is found.
+            if change.new > change.old:
                 self._show(min(np.searchsorted(epochs, change.new), len(epochs) - 1))
             else:
                 self._show(np.searchsorted(epochs, change.new, side="right") - 1)
