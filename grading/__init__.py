@@ -1,1 +1,1 @@
-"""Judges any solution of the assignment, in the terms of the lecture."""
+"""Judges any solution of the assignment. Imports nothing of the project that it judges."""
