@@ -4,15 +4,17 @@ This file has the command line, the report on the terminal, and the files for te
 """
 
 import argparse
-import csv
 import json
+import math
 import os
 import re
 import shutil
 import sys
+import tempfile
 import textwrap
 import tomllib
-from contextlib import ExitStack
+from collections import Counter
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,104 +26,114 @@ from grading.judge import Judge
 from grading.submission import Submission, submissions
 
 PARTS = ("perceptron", "layers", "network", "trainer")
-COLUMNS = ("submission", "part", "check", "status", "message", "points")
 
 
 class Result(NamedTuple):
-    """What was found out about one submission; points has one number for each of the rows."""
+    """What was found out about a submission; `points` are (given, most) for each of the rows."""
 
     name: str
     rows: list[Row]
-    points: list[float]
-    max_points: list[float]
+    points: list[tuple[float, float]]
     read_as: list[str]
     prints: str
 
-    def of(self, part):
-        """Return the points of a part."""
+    def of(self, part=None):
+        """Return the points of a part, or of all, as in "12.5 of 20"."""
+        pairs = [p for r, p in zip(self.rows, self.points, strict=True) if part in (r.part, None)]
+        given, most = map(sum, zip(*pairs, strict=True))
+        return f"{given:.4g} of {most:.4g}"
+
+    def not_judged(self):
+        """Return the points of what could not be judged."""
         pairs = zip(self.rows, self.points, strict=True)
-        return round(sum(n for row, n in pairs if row.part == part), 2)
+        return sum(most for row, (_, most) in pairs if row.status == "not judged")
 
 
 def grade(name, folder, points, **limits):
     """Return the Result of the submission in a folder; `points` has a number for each part."""
     with Submission(folder, **limits) as submission:
         rows = Judge(submission).judge()
-        prints = submission.prints
-    counts = {part: sum(row.part == part for row in rows) for part in PARTS}
+    counts = Counter(row.part for row in rows)
     most = [points[row.part] / counts[row.part] for row in rows]
-    given = [n if row.status == "right" else 0.0 for row, n in zip(rows, most, strict=True)]
-    return Result(name, rows, given, most, list(dict.fromkeys(submission.read_as)), prints)
+    pairs = [(n * (row.status == "right"), n) for row, n in zip(rows, most, strict=True)]
+    return Result(name, rows, pairs, list(dict.fromkeys(submission.read_as)), submission.prints)
 
 
-def groups(rows):
-    """Yield rows, those in a row that are not judged for one reason as one, with all names."""
-    kept = None
-    for row in rows:
-        if kept and (row.status, row.message) == (kept.status, kept.message) and row.message:
-            kept = kept._replace(check=f"{kept.check}, {row.check}")
-            continue
-        if kept:
-            yield kept
-        kept = row
-    if kept:
-        yield kept
+def grouped(rows):
+    """Return rows, neighbours that are not right for the same reason as one, with all names."""
+    groups = groupby(rows, lambda row: (row.status, row.message, row.check * (not row.message)))
+    groups = [list(group) for _, group in groups]
+    return [group[0]._replace(check=", ".join(row.check for row in group)) for group in groups]
 
 
-def report(result, points, width):
+def report(result, width):
     """Return the report on one submission as lines of text."""
-    lines = [f"{result.name}: {sum(result.points):.4g} of {sum(points.values()):g} points"]
-    fill = {"width": width, "break_on_hyphens": False}
+
+    def wrapped(text, indent):
+        return textwrap.wrap(
+            text, width, subsequent_indent=indent, break_on_hyphens=False, initial_indent=indent
+        )
+
+    lines = [f"{result.name}: {result.of()} points"]
     if result.read_as:
-        text = "read as: " + "; ".join(result.read_as)
-        lines += textwrap.wrap(text, subsequent_indent="         ", **fill)
+        lines += ["read as", *(line for text in result.read_as for line in wrapped(text, "  "))]
     for part in PARTS:
-        rows = [row for row in result.rows if row.part == part]
-        lines += ["", f"{part}: {result.of(part):.4g} of {points[part]:g}"]
-        for row in groups(rows):
-            head, indent = f"  {row.status:<10}  {row.check}", " " * 14
-            short = f"{head:<42} {row.message}"
-            is_short = row.message and len(head) < 42 and len(short) <= width
-            lines += (
-                textwrap.wrap(head, subsequent_indent=indent, **fill) if not is_short else [short]
-            )
-            for text in (*[row.message] * (not is_short), *row.detail):
-                lines += textwrap.wrap(
-                    text, initial_indent=indent, subsequent_indent=indent, **fill
-                )
-    if result.prints:
-        lines += ["", "printed:", *result.prints.rstrip().splitlines()[-10:]]
-    return lines
+        lines += ["", f"{part}: {result.of(part)}"]
+        for row in grouped(row for row in result.rows if row.part == part):
+            head = f"  {row.status:<10}  {row.check}"
+            line = f"{head:<42} {row.message}"
+            is_short = len(head) < 42 and len(line) <= width
+            lines += [line.rstrip()] if is_short else wrapped(head.strip(), "  ")
+            for text in row.detail if is_short else (row.message, *row.detail):
+                lines += wrapped(text, " " * 14)
+    return lines + (["", "printed", *result.prints.splitlines()[-10:]] if result.prints else [])
 
 
-def table(results, points, width):
-    """Return a table with a line for each submission."""
-    longest = max(len("submission"), *(len(r.name) for r in results))
-    heads = [f"{part} /{points[part]:g}" for part in PARTS]
-    lines = [f"{'submission':<{longest}}  {'  '.join(heads)}  total  what is wrong"]
-    for result in results:
-        cells = [f"{result.of(p):>{len(h)}.4g}" for p, h in zip(PARTS, heads, strict=True)]
-        told = [
-            row.message
-            for row in result.rows
-            if row.message and not row.message.startswith("because")
-        ]
-        parts = "  ".join([f"{result.name:<{longest}}", *cells, f"{sum(result.points):>5.4g}"])
-        line = f"{parts}  {'; '.join(told)}"
-        lines.append(line if len(line) <= width else line[: width - 1] + "…")
-    return lines
+def findings(result):
+    """Return in a line what is wrong, and what keeps something from being judged."""
+    told = [row.message for row in result.rows if row.status in ("wrong", "not judged")]
+    told = [message for message in told if not message.startswith("because")]
+    n_to_do = sum(row.status == "to do" for row in result.rows)
+    return "; ".join(told + [f"{n_to_do} to do"] * (n_to_do > 0))
 
 
-def page(result, points):
+def table_of(results):
+    """Return the checks of all results as a pandas DataFrame, the columns of results.csv."""
+    import pandas as pd
+
+    rows = [
+        (r.name, row.part, row.check, row.status, " | ".join((row.message, *row.detail)), n)
+        for r in results
+        for row, (n, _) in zip(r.rows, r.points, strict=True)
+    ]
+    names = ["submission", "part", "check", "status", "message", "points"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def summary(results):
+    """Return a table with a line for each submission: its points by part, and what is wrong."""
+    points = table_of(results).groupby(["submission", "part"], sort=False)["points"].sum()
+    table = points.unstack()[list(PARTS)].loc[[r.name for r in results]]
+    table.insert(0, "total", table.sum(axis=1))
+    table["not judged"] = [result.not_judged() for result in results]
+    table.index = [f"{name[:23]}…" if len(name) > 24 else name for name in table.index]
+    lines = table.round(1).rename_axis(columns="submission").to_string().splitlines()
+    told = ["what is wrong", *map(findings, results)]
+    return [f"{line}  {text}" for line, text in zip(lines, told, strict=True)]
+
+
+def page(result):
     """Return a page for the student, in Markdown."""
-    lines = [f"# {result.name}: {sum(result.points):.4g} of {sum(points.values()):g} points", ""]
+    lines = [f"# {result.name}: {result.of()} points", ""]
     if result.read_as:
         lines += ["Your solution was read as follows.", "", *(f"- {t}" for t in result.read_as), ""]
     for part in PARTS:
-        lines += [f"## {part}: {result.of(part):.4g} of {points[part]:g}", ""]
-        for row in groups(row for row in result.rows if row.part == part):
-            text = f": {row.message}" if row.message else ""
-            lines += [f"- **{row.status}** {row.check}{text}", *(f"  - `{t}`" for t in row.detail)]
+        lines += [f"## {part}: {result.of(part)}", ""]
+        for row in grouped(row for row in result.rows if row.part == part):
+            lines.append(
+                f"- **{row.status}** `{row.check}`" + f": {row.message}" * bool(row.message)
+            )
+            lines += [f"  - {text}" for text in row.detail]
         lines.append("")
     if result.prints:
         lines += ["## What it printed", "", *("    " + t for t in result.prints.splitlines()), ""]
@@ -130,28 +142,24 @@ def page(result, points):
 
 def gradescope(result):
     """Return the result as Gradescope's autograder reads it."""
-    tests = []
-    for row, given, most in zip(result.rows, result.points, result.max_points, strict=True):
-        output = "\n".join([row.status, *filter(None, [row.message]), *row.detail])
-        test = {
+    tests = [
+        {
             "name": f"{row.part}: {row.check}",
-            "score": round(given, 2),
-            "max_score": round(most, 2),
+            "score": given,
+            "max_score": most,
+            "output": "\n".join(filter(None, (row.status, row.message, *row.detail))),
         }
-        tests.append({**test, "output": output})
-    score = {"score": round(sum(result.points), 2), "max_score": round(sum(result.max_points), 2)}
-    return {**score, "tests": tests}
+        for row, (given, most) in zip(result.rows, result.points, strict=True)
+    ]
+    score, max_score = (round(sum(n), 2) for n in zip(*result.points, strict=True))
+    return {"score": score, "max_score": max_score, "tests": tests}
 
 
 def folder(text):
     path = Path(os.path.expanduser(text))
     if not path.is_dir():
-        told = (
-            f"is a file, name the folder it is in: {path.parent}"
-            if path.exists()
-            else "there is no such folder"
-        )
-        raise argparse.ArgumentTypeError(f"{text!r}: {told}")
+        told = f"is a file; give its folder, {path.parent}" if path.exists() else "is not there"
+        raise argparse.ArgumentTypeError(f"{text!r} {told}")
     return path
 
 
@@ -187,58 +195,40 @@ def main(argv=None):
     flag, toml = parser.add_argument, Path(__file__).with_name("points.toml")
     flag("paths", metavar="PATH", nargs="+", type=folder, help="a submission, or a folder of many")
     flag("--output_dir", type=Path, help="folder for results.csv, and a page and JSON for each")
-    flag("--n_jobs", type=int, default=-1, help="submissions at a time; -1 is one on each core")
+    flag("--n_jobs", type=above_0, default=os.cpu_count(), help="submissions at a time")
     flag("--call_limit", type=above_0, default=10, help="seconds that one call may take")
     flag("--total_limit", type=above_0, default=120, help="seconds that a submission may take")
     flag("--memory", type=above_0, default=4, help="GiB that a submission may use")
     flag("--points", type=read_points, default=str(toml), help="TOML file with the points")
     args = parser.parse_args(argv)
-    found = [item for path in args.paths for item in submissions(path).items()]
-    names = [name for name, _ in found]
-    found = [(n if names.count(n) == 1 else f"{p.resolve().parent.name}_{n}", p) for n, p in found]
-    if args.output_dir:
-        out = args.output_dir.expanduser()
-        found = [(n, p) for n, p in found if p.resolve() != out.resolve()]
+    found = [folder for path in args.paths for folder in submissions(path)]
+    names = Counter(folder.name for folder in found)
+    found = [(f"{p.parent.name}_{p.name}" if names[p.name] > 1 else p.name, p) for p in found]
+    if out := args.output_dir and args.output_dir.expanduser().resolve():
+        found = [(name, path) for name, path in found if path != out]
         try:
             out.mkdir(parents=True, exist_ok=True)
-            file = open(out / "results.csv", "w", newline="")  # noqa: SIM115
+            tempfile.TemporaryFile(dir=out).close()
         except OSError as error:
             parser.error(f"argument --output_dir: {error}; name a folder that can be written")
     limits = {"call_limit": args.call_limit, "total_limit": args.total_limit}
     limits["memory"] = int(args.memory * 2**30)
     jobs = (delayed(grade)(name, path, args.points, **limits) for name, path in found)
-    running = Parallel(args.n_jobs, backend="threading", return_as="generator")(jobs)
-    results = []
-    with ExitStack() as stack:
-        if args.output_dir:
-            rows = csv.writer(stack.enter_context(file))
-            rows.writerow(COLUMNS)
-        bar = tqdm(
-            running,
-            total=len(found),
-            unit="submission",
-            disable=not sys.stderr.isatty() or len(found) == 1,
-        )
-        for result in bar:
-            results.append(result)
-            if args.output_dir:
-                for row, points in zip(result.rows, result.points, strict=True):
-                    told = " | ".join(filter(None, [row.message, *row.detail]))
-                    rows.writerow(
-                        [result.name, row.part, row.check, row.status, told, round(points, 2)]
-                    )
-                file.flush()
-                stem = re.sub(r"[^\w.-]+", "_", result.name)
-                (out / f"{stem}.md").write_text(page(result, args.points), encoding="utf-8")
-                (out / f"{stem}.json").write_text(json.dumps(gradescope(result), indent=1))
-    is_terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if is_terminal else 100
-    if len(results) == 1:
-        print("\n".join(report(results[0], args.points, max(width, 40))))
-    else:
-        print("\n".join(table(results, args.points, width if is_terminal else 10**9)))
-    if args.output_dir:
-        print(f"the results are in {out}")
+    running = Parallel(math.ceil(args.n_jobs), backend="threading", return_as="generator")(jobs)
+    is_quiet, results = len(found) == 1 or not sys.stderr.isatty(), []
+    for result in tqdm(running, total=len(found), unit=" submissions", disable=is_quiet):
+        results.append(result)
+        if out:
+            stem = re.sub(r"[^\w.-]+", "_", result.name)
+            (out / f"{stem}.md").write_text(page(result), encoding="utf-8")
+            (out / f"{stem}.json").write_text(json.dumps(gradescope(result), indent=1))
+            table_of(results).to_csv(out / "results.csv", index=False)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10**4
+    is_one = len(results) == 1
+    lines = report(results[0], max(40, min(width, 100))) if is_one else summary(results)
+    print("\n".join(line if len(line) <= width else f"{line[: width - 1]}…" for line in lines))
+    if out:
+        print(f"the results are in {args.output_dir}")
     return int(any(row.status != "right" for result in results for row in result.rows))
 
 

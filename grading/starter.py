@@ -12,25 +12,30 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 TO_WRITE = {  # the docstring of each, with shapes and the names of formulas; None is our own
     "perceptron.py": {
-        "Perceptron.__init__": "Set `weights`: all zero, one for each input, and last the bias.",
+        "Perceptron.__init__": "Set `weights` to zeros: one for each input, then the bias.",
         "Perceptron.forward": None,
         "Perceptron.train": """Minimise the perceptron loss by batch gradient descent.
 
         Each epoch makes one update, with the gradient averaged over the misclassified points, until
         none is misclassified, or for max_epochs. x has the shape (N, n_inputs), labels (N,).
         """,
-        "generate_dataset": None,
+        "generate_dataset": """Draw 100 points of each class, and split them.
+
+    The points of a class are Gaussian, with covariance cov_scale * I. Shuffle all, and keep 160 for
+    training. Returns train_points (160, d), train_labels (160,), test_points (40, d), test_labels
+    (40,); labels are +1 and -1.
+    """,
     },
     "modules.py": {
-        "Linear.__init__": "Set `params`, the initial weight and bias, and `grads`.",
-        "Linear.forward": "Return the affine map of x, of shape (N, out_features).",
-        "Linear.backward": "Set the `grads` of weight and bias; return the gradient of x.",
-        "ReLU.forward": "Return the rectifier of x.",
-        "ReLU.backward": "Return the gradient of x. At x = 0 there is no derivative; take 0.",
-        "SoftMax.forward": "Return the softmax of each row, without overflow for large logits.",
-        "SoftMax.backward": "Return the gradient of x, row by row, by the softmax's Jacobian.",
+        "Linear.__init__": "Set `params` and `grads`; as_rng(rng) is a generator for the weight.",
+        "Linear.forward": "Return out, the affine map of x. Keep what `backward` needs.",
+        "Linear.backward": "dout is dL/dout. Set the `grads` of weight and bias; return dL/dx.",
+        "ReLU.forward": "Return x where it is positive, else 0.",
+        "ReLU.backward": "Return dL/dx. At x = 0 there is no derivative; take 0.",
+        "SoftMax.forward": "Return the softmax of each row; large logits must not overflow.",
+        "SoftMax.backward": "Return dL/dx: for each row, dout times the Jacobian of the softmax.",
         "CrossEntropy.forward": "Return the mean cross-entropy, a float in nats; finite at p = 0.",
-        "CrossEntropy.backward": "Return the gradient with respect to the *logits*, (N, C).",
+        "CrossEntropy.backward": "Return dL/dlogits, (N, C), of these arrays or of forward's.",
     },
     "mlp_numpy.py": {
         "MLP.__init__": "Set `layers`, the list of all layers, in the order of the forward pass.",
@@ -45,7 +50,7 @@ TO_WRITE = {  # the docstring of each, with shapes and the names of formulas; No
     seed or None. A batch_size of None is the full batch. Return whatever you want to plot, with an
     entry every eval_freq epochs.
     """,
-        "accuracy": None,
+        "accuracy": "Return the fraction of rows whose most probable class is the right one.",
     },
 }
 GIVEN = {"modules.py": ["as_rng"], "train_mlp_numpy.py": ["DATASETS", "Data", "load_data"]}

@@ -74,29 +74,24 @@ def candidates(folder):
 
 
 def submissions(path):
-    """Return the submissions at a path, by name: itself, or each folder of one in it.
+    """Return the folders of the submissions at a path: itself, or each folder in it.
 
-    It is a folder of many if two of the folders in it are whole solutions, or hold a perceptron.py
-    or a modules.py each; but not if these are its parts, such as Part_2 and Part_3, or versions.
+    It is a folder of many if at least two folders in it hold the same part, and one of them holds
+    all or each of them that part; but not if they are called parts or versions, as Part_2, Part_3.
     """
-    path, children = path.resolve(), {}
-    for child in sorted(
-        p for p in path.iterdir() if p.is_dir() and not p.name.startswith((".", "__"))
-    ):
-        children[child] = {role for role, files in candidates(child).items() if files}
-    own = {role for role, files in candidates(path).items() for f in files if f.parent == path}
-    others = [roles for child, roles in children.items() if not IS_PART.fullmatch(child.name)]
-    alone = {"perceptron"} in others and "perceptron" not in set().union(
-        *(r for r in others if len(r) > 1)
-    )
-    counts = {role: sum(role in roles for roles in others) for role in FILES}
-    is_whole = sum(len(roles) > 2 and "perceptron" in roles for roles in others) > 1
-    nested = {c: submissions(c) for c, roles in children.items() if roles and not own}
-    if is_whole or (not own and not alone and max(counts["perceptron"], counts["modules"]) > 1):
-        return {name: p for c in children for name, p in (nested.get(c) or {c.name: c}).items()}
-    if any(len(found) > 1 for found in nested.values()):
-        return {name: p for found in nested.values() for name, p in found.items()}
-    return {path.name: path}
+    path = path.resolve()
+    folders = [
+        p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith((".", "__"))
+    ]
+    roles = {p: {role for role, files in candidates(p).items() if files} for p in folders}
+    is_own = any(file.parent == path for files in candidates(path).values() for file in files)
+    inner = {p: submissions(p) for p in folders if roles[p] and not is_own}
+    students = [roles[p] for p in folders if roles[p] and not IS_PART.fullmatch(p.name)]
+    n_whole = sum({"perceptron", "modules"} <= held for held in students)
+    is_same = len(students) > 1 and bool(set.intersection(*students) or n_whole)
+    if n_whole > 1 or (is_same and not is_own) or any(len(found) > 1 for found in inner.values()):
+        return [found for p in folders for found in inner.get(p, [p])]
+    return [path]
 
 
 class Submission:

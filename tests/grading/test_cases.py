@@ -23,6 +23,7 @@ def make_moons(n_samples, noise, random_state):
 def build(case, folder):
     """Write the files of a case, and a scikit-learn that takes no second to import."""
     (folder / "sklearn").mkdir()
+    (folder / "sklearn" / "__init__.py").touch()
     (folder / "sklearn" / "datasets.py").write_text(MOONS)
     for name, text in (CASES["base"] | case["files"]).items():
         if name not in case["without"]:

@@ -114,8 +114,8 @@ def test_a_folder_of_many_gives_a_table_and_files(empty):
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (["nowhere"], "there is no such folder"),
-        (["modules.py"], "is a file, name the folder it is in"),
+        (["nowhere"], "is not there"),
+        (["modules.py"], "is a file; give its folder"),
         (["grading", "--call_limit", "0"], "give a number above 0"),
         (["grading", "--points", "requirements.txt"], "has no points"),
         ([], "the following arguments are required: PATH"),
@@ -177,10 +177,10 @@ def test_folders_of_one_and_of_many_are_told_apart(tmp_path):
     for part in ("Part_1", "Part_2", "Part_3"):
         (one / part).mkdir(parents=True)
         (one / part / "modules.py").write_text("x = 1")
-    assert [*submissions(one)] == ["one"]
+    assert submissions(one) == [one]
     (tmp_path / "two").mkdir()
     (tmp_path / "two" / "modules.py").write_text("x = 1")
-    assert [*submissions(tmp_path)] == ["one", "two"]
+    assert submissions(tmp_path) == [one, tmp_path / "two"]
 
 
 def test_the_readme_names_what_there_is():

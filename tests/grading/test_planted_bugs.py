@@ -91,7 +91,7 @@ LAYERS = [  # of modules.py: what is replaced, by what, and what must be said
     (JACOBIAN, f"-{JACOBIAN}", "SoftMax.backward has the wrong sign"),
     (JACOBIAN, JACOBIAN.replace("-", "+", 1), "a plus for a minus"),
     (LOSS, f"{LOSS} * len(self.y)", "the loss is summed over the batch, but its gradient is averaged"),
-    (LOSS, f"{LOSS} / self.y.shape[1]", "by the number of classes, too"),
+    (LOSS, f"{LOSS} / self.y.shape[1]", "also divided by the number of classes"),
     (LOSS, f"-{LOSS}", "the loss has the wrong sign"),
     (LOSS, f"{LOSS} / np.log(10)", "to the base of 10"),
     (LOSS, "float(np.mean((self.p - self.y) ** 2))", "mean square"),
@@ -114,8 +114,8 @@ NETWORK = [  # of mlp_numpy.py
         "MLP.forward is wrong"),
     ("for layer in self.layers:\n            x", "for layer in self.layers[:-1]:\n            x", "the softmax at the end is missing"),
     ("for layer in self.layers:\n            x", "for layer in [*self.layers[:-1], ReLU(), self.layers[-1]]:\n            x",
-        "behind the last Linear layer"),
-    ("for layer in self.layers:\n            x", "for layer in [*self.layers[::2], self.layers[-1]]:\n            x", "without a ReLU"),
+        "has a ReLU behind the last Linear layer"),
+    ("for layer in self.layers:\n            x", "for layer in [*self.layers[::2], self.layers[-1]]:\n            x", "has no ReLU behind its hidden layers"),
     (STEP, "linear.params[name] + learning_rate * gradient", "goes up the gradient"),
     (STEP, "linear.params[name] - gradient", "leaves out the learning rate"),
     (STEP, "linear.params[name] - 2 * learning_rate * gradient", "takes the step twice"),
@@ -144,7 +144,7 @@ TRAINER = [  # of train_mlp_numpy.py
     ("        model.backward(loss.backward(predictions, y[batch]))\n        model.update(learning_rate)\n",
      "        model.update(learning_rate)\n        model.backward(loss.backward(predictions, y[batch]))\n", "step"),
     ("predictions.argmax(axis=1) == targets.argmax(axis=1)", "(predictions > 0.5) == targets", "compares every element"),
-    ("predictions.argmax(axis=1) == targets.argmax(axis=1)", "predictions.argmax(axis=0) == targets.argmax(axis=0)", "the columns' largest"),
+    ("predictions.argmax(axis=1) == targets.argmax(axis=1)", "predictions.argmax(axis=0) == targets.argmax(axis=0)", "the largest of each column"),
     ("predictions.argmax(axis=1) == targets.argmax(axis=1)", "predictions.argmax(axis=1) != targets.argmax(axis=1)", "share of wrong rows"),
 ]  # fmt: skip
 PERCEPTRON = [  # of perceptron.py
