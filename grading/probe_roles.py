@@ -11,11 +11,12 @@ import inspect
 import os
 import re
 import sys
-from contextlib import contextmanager, suppress
-from functools import wraps
+from contextlib import nullcontext, suppress
+from functools import cache, wraps
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import numpy as np
 
@@ -59,14 +60,15 @@ ROLES = {  # what a parameter is for, by its name: the first that fits of what a
     "data": r"data|dataset",
     "x": r"x.*|.*inputs?|.*points?|.*data|features|samples?",
 }
-ORDER = ("n_inputs", "n_classes", "mean_pos", "mean_neg", "cov", "x", "predictions",
-         "dout", "targets", "x_test", "y_test",
-         "learning_rate", "max_steps", "eval_freq", "batch_size")  # fmt: skip
+BY_NAME = {"rng", "hidden", "n_points", "model", "criterion", "args", "data", "optimizer", "switch"}
 IS_GRADIENT = re.compile(r"grad|delta|(^|\.)_?[dg]_?(w|b)[a-z]*$", re.I)
 IS_OTHER = re.compile(r"veloc|moment|cache|(^|\.)_?[vm]_?(w|b|d)", re.I)
 read_as = []  # what was assumed, in words
-got, found = {}, {}  # the answer to the request, and what was found once
-setting = SimpleNamespace(folder=None, files={}, own_names=set())  # of the submission
+got = {}  # the answer to the request
+setting = SimpleNamespace(  # of the submission
+    folder=None, files={}, own_names=set(), row_shapes=[(1, -1), (-1,)], without_bias=False
+)
+MISFIT = (AttributeError, IndexError, TypeError, ValueError)  # what another convention raises
 compile_file = SourceFileLoader.source_to_code
 
 
@@ -76,11 +78,17 @@ class Unclear(Exception):  # noqa: N818
 
 def assume(text):
     """Note once that the submission has another convention than the lecture."""
-    if text not in read_as:
+    if text and text not in read_as:
         read_as.append(text)
 
 
 # The submission's files
+
+
+def flat(name):
+    """Return the name of a module without the submission's own folders."""
+    folder, _, rest = name.partition(".")
+    return flat(rest) if rest and folder in setting.own_names else name
 
 
 class Flat(ast.NodeTransformer):
@@ -89,17 +97,12 @@ class Flat(ast.NodeTransformer):
     def visit_ImportFrom(self, node):
         if node.level and not node.module:
             return ast.copy_location(ast.Import(node.names), node)
-        while (
-            not node.level and "." in node.module and node.module.split(".")[0] in setting.own_names
-        ):
-            node.module = node.module.split(".", 1)[1]
-        node.level = 0
+        node.module, node.level = node.module if node.level else flat(node.module), 0
         return node
 
     def visit_Import(self, node):
         for alias in node.names:
-            if alias.asname and "." in alias.name and alias.name.split(".")[0] in setting.own_names:
-                alias.name = alias.name.split(".", 1)[1]
+            alias.name = flat(alias.name) if alias.asname else alias.name
         return node
 
     def visit_Expr(self, node):
@@ -119,8 +122,9 @@ def load(role):
     path = setting.folder / setting.files[role]
     os.chdir(path.parent)
     sys.argv = [str(path)]
-    for place in [p for p in reversed(path.parents) if setting.folder in (p, *p.parents)]:
-        sys.path[:] = [str(place), *(entry for entry in sys.path if entry != str(place))]
+    parts = path.relative_to(setting.folder).with_suffix("").parts
+    for place in map(str, path.parents[len(parts) - 1 :: -1]):
+        sys.path[:] = [place, *(entry for entry in sys.path if entry != place)]
     module = sys.modules.get(path.stem)
     if getattr(module, "__file__", None) != str(path):
         spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -131,32 +135,29 @@ def load(role):
         except BaseException:
             del sys.modules[path.stem]
             raise
-        parts = path.relative_to(setting.folder).with_suffix("").parts
         for i in range(len(parts) - 1):  # so that no other way to import it makes a second one
             with suppress(ImportError):
-                name = ".".join(parts[i:])
                 setattr(importlib.import_module(".".join(parts[i:-1])), path.stem, module)
-                sys.modules[name] = module
+                sys.modules[".".join(parts[i:])] = module
     return module
 
 
 def read_flags(module, path):
     """Parse an empty command line, where the file does so only when it is run as a script."""
-    tree, wanted = ast.parse(path.read_bytes()), ("ArgumentParser(", ".add_argument(", ".parse_")
-    own = [
-        node for node in tree.body if isinstance(node, ast.If) or getattr(node, "name", 0) == "main"
+    tree, space = ast.parse(path.read_bytes()), {"argparse": argparse, **vars(module)}
+    blocks = [n for n in tree.body if isinstance(n, ast.If) or getattr(n, "name", "") == "main"]
+    lines = [n for block in blocks for n in ast.walk(block) if isinstance(n, ast.Assign | ast.Expr)]
+    lines = [
+        n
+        for n in lines
+        if re.search(r"(ArgumentParser|add_argument|\.parse_\w+)\(", ast.unparse(n))
     ]
-    lines = [n for block in own for n in ast.walk(block) if isinstance(n, ast.Assign | ast.Expr)]
-    lines = [n for n in lines if any(word in ast.unparse(n) for word in wanted)]
-    if lines:
-        space = {"argparse": argparse, **vars(module)}
-        with suppress(Exception):
-            exec(
-                compile(ast.Module(sorted(lines, key=lambda n: n.lineno), []), path, "exec"), space
-            )
-            for name, value in space.items():
-                if isinstance(value, argparse.Namespace):
-                    setattr(module, name, value)
+    lines.sort(key=lambda n: n.lineno)
+    with suppress(Exception):
+        exec(compile(ast.Module(lines, []), path, "exec"), space)
+    for name, value in space.items():
+        if isinstance(value, argparse.Namespace):
+            setattr(module, name, value)
 
 
 def find(role, name, optional=False):
@@ -167,39 +168,59 @@ def find(role, name, optional=False):
         source = getattr(sys.modules.get(defined[other].__module__), "__file__", None)
         if source and setting.folder not in Path(source).parents:
             raise Unclear(f"{other} is imported from {defined[other].__module__}, not written here")
-        if other != name:
-            assume(f"{other} is {name}")
+        assume(f"{other} is {name}" if other != name else "")
         return defined[other]
-    if optional:
-        return None
-    raise NotImplementedError(f"{Path(setting.files[role]).name} defines no {name}")
+    if not optional:
+        raise NotImplementedError(f"{Path(setting.files[role]).name} defines no {name}")
 
 
 # Calls
 
 
-def call(what, function, **values):
-    """Call a function with those of these values that its parameters ask for, by their names."""
-    got["call"], parameters = what, []
+def plays(name, role):
+    """Return whether a parameter of this name is for this role."""
+    return bool(re.fullmatch(ROLES[role], name.lower()))
+
+
+def parameters_of(function):
+    parameters = []
     with suppress(ValueError):  # it has no signature
-        parameters = list(inspect.signature(function).parameters.values())
-    parameters = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    fits, given = {}, {}
+        parameters = inspect.signature(function).parameters.values()
+    return [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+
+def call(what, function, **values):
+    """Call a function with those of these values that its parameters ask for, by their names.
+
+    A parameter with a name that tells nothing gets the first value that is left.
+    """
+    got["call"], parameters, names = what, parameters_of(function), {}
     for p in parameters:
-        for role, pattern in ROLES.items():
-            if role in values and re.fullmatch(pattern, p.name.lower()):
-                fits.setdefault(role, []).append(p.name)
-                break
-    for role, names in fits.items():
-        if len(names) == 1 or role == "cov":
-            given |= dict.fromkeys(names, role)
-    left = [role for role in ORDER if role in values and role not in given.values()]
+        role = next((r for r in ROLES if r in values and plays(p.name, r)), None)
+        names.setdefault(role, []).append(p.name)
+    given = {
+        r: names[r] for r in values if len(names.get(r, ())) == 1 or (r == "cov" and r in names)
+    }
+    roles = {name: role for role in given for name in given[role]}
+    left = [role for role in values if role not in {*given, *BY_NAME}]
     for p in parameters:
-        if p.name not in given and p.default is p.empty and left:
-            given[p.name] = left.pop(0)
-    by_place = [values[given[p.name]] for p in parameters if p.kind == 0 and p.name in given]
-    by_name = {p.name: values[given[p.name]] for p in parameters if p.kind and p.name in given}
-    return function(*by_place, **by_name)
+        if p.name not in roles and p.default is p.empty and left:
+            roles[p.name] = left.pop(0)
+    return function(**{name: values[role] for name, role in roles.items()})
+
+
+def call_first(what, function, options, **values):
+    """Call a function with the first of these options that it takes: words for it, and values."""
+    raised = None
+    for told, option in options:
+        try:
+            result = call(what, function, **values | option)
+        except MISFIT as error:
+            raised = raised or error
+        else:
+            assume(told)
+            return result
+    raise raised
 
 
 def method(thing, *names):
@@ -229,19 +250,18 @@ def copy(value):
     return value.copy() if isinstance(value, np.ndarray) else value
 
 
-def changed(**pairs):
-    """Return the names of the arrays that are not as they were: pairs of now and before."""
-    return [name for name, (now, before) in pairs.items() if not np.array_equal(now, before)]
+def changed(what="", **pairs):
+    """Note, and return, which arrays are not as they were: pairs of now and before."""
+    names = [what + name for name, pair in pairs.items() if not np.array_equal(*pair)]
+    got["changed"] = got.get("changed", []) + names
+    return names
 
 
-@contextmanager
 def watched(owner, name, before=None, after=None):
-    """Call `before` and `after` with what a method of a class is given, whenever it is called."""
-    kept = inspect.getattr_static(owner, name, None)
-    if kept is None:
-        yield
-        return
-    original, is_static = getattr(owner, name), isinstance(kept, staticmethod | classmethod)
+    """Call `before` and `after` with what a method of a class is given, within this context."""
+    if not hasattr(owner, name):
+        return nullcontext()
+    original, kept = getattr(owner, name), inspect.getattr_static(owner, name)
 
     @wraps(original)  # so that its parameters are seen
     def method(*args, **options):
@@ -253,11 +273,8 @@ def watched(owner, name, before=None, after=None):
             after(*given)
         return result
 
-    setattr(owner, name, staticmethod(method) if is_static else method)
-    try:
-        yield
-    finally:
-        setattr(owner, name, kept)
+    is_static = isinstance(kept, staticmethod | classmethod)
+    return patch.object(owner, name, staticmethod(method) if is_static else method)
 
 
 # Parameters
@@ -268,11 +285,9 @@ def slots(thing):
     for name, value in {**vars(type(thing)), **vars(thing)}.items():
         if not name.startswith("__"):
             yield name, value
-            is_list = isinstance(value, list | tuple)
-            entries = (
-                enumerate(value) if is_list else value.items() if isinstance(value, dict) else ()
-            )
-            yield from ((f"{name}.{key}", entry) for key, entry in entries)
+            entries = dict(enumerate(value)) if isinstance(value, list | tuple) else value
+            if isinstance(entries, dict):
+                yield from ((f"{name}.{key}", entry) for key, entry in entries.items())
 
 
 def at(thing, path):
@@ -306,8 +321,8 @@ class Params:
 
     def __init__(self):
         layer = new_linear(3, 4)
-        own = {path: np.asarray(v) for path, v in slots(layer) if isinstance(v, np.ndarray)}
-        own = {p: v for p, v in own.items() if not IS_GRADIENT.search(p) and not IS_OTHER.search(p)}
+        own = {p: v for p, v in slots(layer) if isinstance(v, np.ndarray)
+               and not IS_GRADIENT.search(p) and not IS_OTHER.search(p)}  # fmt: skip
         self.weight = best([p for p, v in own.items() if sorted(v.shape) == [3, 4]], "w|theta|k")
         self.bias = best([p for p, v in own.items() if v.size == 4 and p != self.weight], "b")
         if not (self.weight and self.bias):
@@ -317,54 +332,56 @@ class Params:
             raise Unclear("Linear keeps no weight of shape (in, out) and bias of shape (out,)")
         self.is_transposed = own[self.weight].shape == (4, 3)
         for name, path in ("weight", self.weight), ("bias", self.bias):
-            if path != f"params.{name}":
-                assume(f"the {name} of Linear is {path}")
-        if self.is_transposed:
-            assume("weights have the shape (out, in)")
+            assume(f"the {name} of Linear is {path}" if path != f"params.{name}" else "")
+        assume("weights have the shape (out, in)" if self.is_transposed else "")
 
-    def read(self, layer):
-        """Return copies of the weight, as (in, out), and of the bias, as (out,)."""
-        weight, bias = at(layer, self.weight), at(layer, self.bias)
-        return [copy(weight.T if self.is_transposed else weight), np.ravel(bias).copy()]
+    def turned(self, weight):
+        return weight.T if self.is_transposed and weight is not None else weight
+
+    def read(self, layers):
+        """Return copies of the weights, as (in, out), and of the biases, as (out,)."""
+        return [[copy(self.turned(at(layer, self.weight))), np.ravel(at(layer, self.bias)).copy()]
+                for layer in layers]  # fmt: skip
 
     def write(self, layers, parameters):
         """Give the layers these weights, as (in, out), and biases."""
         for layer, (weight, bias) in zip(layers, parameters, strict=True):
-            put(layer, self.weight, weight.T if self.is_transposed else weight)
+            put(layer, self.weight, self.turned(weight))
             put(layer, self.bias, bias)
 
-    def gradients(self, layer, before):
+    def gradients(self, layers, before):
         """Return the gradients, or what they must have been if `backward` took the step itself."""
         values = []
-        for i, path in enumerate((self.weight, self.bias)):
-            name, shape = path.split(".")[-1].lstrip("_"), np.shape(at(layer, path))
-            arrays = {p: v for p, v in slots(layer) if isinstance(v, np.ndarray | np.generic)
-                      and not IS_OTHER.search(p) and p not in (self.weight, self.bias)}  # fmt: skip
-            pattern = rf"(^|[._])[dg]?_?{name}(_|$)"
-            named = [p for p in arrays if IS_GRADIENT.search(p)
-                     and re.search(pattern, p.split(".", 1)[-1], re.I)]  # fmt: skip
-            fitting = [p for p, v in arrays.items() if v.shape == shape]
-            fitting.sort(key=lambda p: not IS_GRADIENT.search(p))
-            value = arrays[(named or fitting)[0]] if named or fitting else None
-            value = value.T if value is not None and self.is_transposed and not i else value
-            step = (before[i] - self.read(layer)[i]) / RATE
-            if step.any() and (value is None or is_parallel(step, value)):
-                assume("backward takes the step itself")
-                value = step
-            values.append(copy(value))
+        for layer, old, new in zip(layers, before, self.read(layers), strict=False):
+            weight, bias = self.gradient(layer, self.weight), self.gradient(layer, self.bias)
+            values.append([self.turned(weight), bias])
+            for i, value in enumerate(values[-1]):
+                step = (old[i] - new[i]) / RATE
+                if step.any() and (value is None or is_parallel(step, value)):
+                    assume("backward takes the step itself")
+                    values[-1][i] = step
         return values
+
+    def gradient(self, layer, path):
+        """Return a copy of the array that is called like the gradient, or has its shape."""
+        name, shape = path.split(".")[-1].lstrip("_"), np.shape(at(layer, path))
+        arrays = {p: v for p, v in slots(layer) if isinstance(v, np.ndarray | np.generic)
+                  and not IS_OTHER.search(p) and p not in (self.weight, self.bias)}  # fmt: skip
+        likely, pattern = (
+            [p for p in arrays if IS_GRADIENT.search(p)],
+            rf"(^|[._])[dg]?_?{name}(_|$)",
+        )
+        named = [p for p in likely if re.search(pattern, p.split(".", 1)[-1], re.I)]
+        fits = named or [p for p in (*likely, *arrays) if arrays[p].shape == shape]
+        return arrays[fits[0]].copy() if fits else None
+
+
+params = cache(Params)
 
 
 def is_parallel(a, b):
     a, b = np.ravel(a), np.ravel(b)
     return a.size == b.size and abs(a @ b) > 0.999 * np.linalg.norm(a) * np.linalg.norm(b)
-
-
-def params():
-    """Return the Params, found once."""
-    if "params" not in found:
-        found["params"] = Params()
-    return found["params"]
 
 
 def new_linear(n_in, n_out):

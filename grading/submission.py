@@ -169,7 +169,8 @@ class Submission:
     def keep_prints(self, process, _):
         with suppress(ValueError):
             while text := os.read(process.stderr.fileno(), 2**16):
-                self.prints = (self.prints + text.decode(errors="replace"))[-2000:]
+                text = text.decode(errors="replace").replace(f"{self.copy}{os.sep}", "")
+                self.prints = (self.prints + text)[-2000:]
 
     def send(self, request):
         with suppress(BrokenPipeError):
