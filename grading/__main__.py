@@ -9,6 +9,7 @@ import math
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import textwrap
@@ -18,7 +19,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from joblib import Parallel, delayed
+from joblib import Parallel, cpu_count, delayed
 from tqdm import tqdm
 
 from grading.bench import Row
@@ -51,12 +52,18 @@ class Result(NamedTuple):
 
 def grade(name, folder, points, **limits):
     """Return the Result of the submission in a folder; `points` has a number for each part."""
-    with Submission(folder, **limits) as submission:
-        rows = Judge(submission).judge()
+    read_as, prints = [], ""
+    try:
+        with Submission(folder, **limits) as submission:
+            rows = Judge(submission).judge()
+            read_as, prints = list(dict.fromkeys(submission.read_as)), submission.prints
+    except Exception as error:  # one odd folder must not end the work on a class
+        told = f"it cannot be judged: {type(error).__name__}: {error}"
+        rows = [Row(part, "all", "not judged", told) for part in PARTS]
     counts = Counter(row.part for row in rows)
     most = [points[row.part] / counts[row.part] for row in rows]
     pairs = [(n * (row.status == "right"), n) for row, n in zip(rows, most, strict=True)]
-    return Result(name, rows, pairs, list(dict.fromkeys(submission.read_as)), submission.prints)
+    return Result(name, rows, pairs, read_as, prints)
 
 
 def grouped(rows):
@@ -165,10 +172,10 @@ def folder(text):
 
 def read_points(text):
     try:
-        points = tomllib.loads(Path(text).read_text())
-        if {*points} == {*PARTS} and all(float(n) >= 0 for n in points.values()):
+        points = {part: float(n) for part, n in tomllib.loads(Path(text).read_text()).items()}
+        if {*points} == {*PARTS} and all(0 <= n < math.inf for n in points.values()):
             return points
-        error = f"it must have a number for each of {', '.join(PARTS)}, got {points}"
+        error = f"it must have a number, 0 or more, for each of {', '.join(PARTS)}; got {points}"
     except (OSError, ValueError, TypeError) as cause:
         error = cause
     raise argparse.ArgumentTypeError(f"{text!r} has no points: {error}")
@@ -184,6 +191,16 @@ def above_0(text):
     return value
 
 
+def unique(path, paths):
+    """Return a name for a submission: its folder's, with those above as far as others have it."""
+    for n in range(1, len(path.parts) + 1):
+        names = ["_".join(re.sub(r"[^\w.-]+", "_", part) for part in p.parts[-n:]) for p in paths]
+        name = names[paths.index(path)]
+        if [other.lower() for other in names].count(name.lower()) == 1:
+            break
+    return name
+
+
 def main(argv=None):
     """Grade from the command line; return the exit status, 0 if all is judged and right."""
     parser = argparse.ArgumentParser(
@@ -195,17 +212,15 @@ def main(argv=None):
     flag, toml = parser.add_argument, Path(__file__).with_name("points.toml")
     flag("paths", metavar="PATH", nargs="+", type=folder, help="a submission, or a folder of many")
     flag("--output_dir", type=Path, help="folder for results.csv, and a page and JSON for each")
-    flag("--n_jobs", type=above_0, default=os.cpu_count(), help="submissions at a time")
+    flag("--n_jobs", type=above_0, default=cpu_count(), help="submissions at a time")
     flag("--call_limit", type=above_0, default=10, help="seconds that one call may take")
     flag("--total_limit", type=above_0, default=120, help="seconds that a submission may take")
     flag("--memory", type=above_0, default=4, help="GiB that a submission may use")
     flag("--points", type=read_points, default=str(toml), help="TOML file with the points")
     args = parser.parse_args(argv)
-    found = [folder for path in args.paths for folder in submissions(path)]
-    names = Counter(folder.name for folder in found)
-    found = [(f"{p.parent.name}_{p.name}" if names[p.name] > 1 else p.name, p) for p in found]
+    found = list(dict.fromkeys(folder for path in args.paths for folder in submissions(path)))
     if out := args.output_dir and args.output_dir.expanduser().resolve():
-        found = [(name, path) for name, path in found if path != out]
+        found = [path for path in found if path != out or len(found) == 1]
         try:
             out.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=out).close()
@@ -213,16 +228,16 @@ def main(argv=None):
             parser.error(f"argument --output_dir: {error}; name a folder that can be written")
     limits = {"call_limit": args.call_limit, "total_limit": args.total_limit}
     limits["memory"] = int(args.memory * 2**30)
-    jobs = (delayed(grade)(name, path, args.points, **limits) for name, path in found)
+    jobs = (delayed(grade)(unique(p, found), p, args.points, **limits) for p in found)
     running = Parallel(math.ceil(args.n_jobs), backend="threading", return_as="generator")(jobs)
     is_quiet, results = len(found) == 1 or not sys.stderr.isatty(), []
     for result in tqdm(running, total=len(found), unit=" submissions", disable=is_quiet):
         results.append(result)
         if out:
-            stem = re.sub(r"[^\w.-]+", "_", result.name)
-            (out / f"{stem}.md").write_text(page(result), encoding="utf-8")
-            (out / f"{stem}.json").write_text(json.dumps(gradescope(result), indent=1))
-            table_of(results).to_csv(out / "results.csv", index=False)
+            for end, text in (".md", page(result)), (".json", json.dumps(gradescope(result))):
+                path = out / f"{result.name}{end}"
+                path.write_text(text, encoding="utf-8", errors="backslashreplace")
+            table_of(results).to_csv(out / "results.csv", index=False, errors="backslashreplace")
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10**4
     is_one = len(results) == 1
     lines = report(results[0], max(40, min(width, 100))) if is_one else summary(results)
@@ -233,10 +248,12 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         status = main()
         sys.stdout.flush()
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         Submission.stop_all()
         print("interrupted", file=sys.stderr)
         status = 130

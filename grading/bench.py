@@ -208,7 +208,7 @@ class Bench:
         file = self.submission.files.get(OF_FILE.get(kind), "")
         try:
             tree = ast.parse(source(self.submission.folder / file)) if file else ast.Module([], [])
-        except SyntaxError:
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
             return file, None
         nodes = [n for n in ast.walk(tree) if isinstance(n, ast.ClassDef | ast.FunctionDef)]
         plain = {node: node.name.lower().replace("_", "") for node in nodes}

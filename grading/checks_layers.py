@@ -121,7 +121,7 @@ class LayerChecks(Bench):
             return None
         first, second = map(kind, grads, self.right, N_ROWS)
         one, two = flat(grads[0]), flat(grads[1])
-        if first and not second and two is not None:
+        if first and not second and two is not None and len(one) == len(two):
             return "adds" if kind(two - one, self.right[1], N_ROWS[1]) == first else None
         return first if first == second else None
 
@@ -190,6 +190,8 @@ class LayerChecks(Bench):
             raise Fault("the initial weights of some units are all the same: so they stay alike")
         if abs(mean) > 0.2 * std:
             raise Fault(f"the initial weights are around {mean:.2g}, but should be around 0")
+        if std < 1e-6:
+            raise Fault(f"the initial weights are about {std:.0e}: too small to learn from")
         if std > 1.5:
             is_he = same(std, math.sqrt(n / 2), 0.1)
             remedy = "multiply by He's factor, do not divide by it" if is_he else "for example 0.1"

@@ -24,20 +24,23 @@ def all_are(number, factors):
     return factors is not None and same(factors, np.full(len(factors), number), 0.02)
 
 
+SIZE = 48  # of a batch, no usual one
+
+
 class TrainerChecks(Bench):
     """The checks of train_mlp_numpy.py."""
 
     def ask_trainer(self):
-        """Run the trainer with the full batch and with batches of 64, and keep what was seen."""
+        """Run the trainer with the full batch and with batches of SIZE, and keep what was seen."""
         self.runs = {}
-        for size in (None, 64):
+        for size in (None, SIZE):
             got, raised = self.ask("train", *FILES, max_steps=3, batch_size=size)
             if size and not got.get("takes_batch_size"):
                 break
             run = Updates(got, 3)
             if len(run.found) == 3 and max(run.sizes()) <= 128 and not self.breaks():
                 self.note("max_steps counts updates, not epochs")
-                got, raised = self.ask("train", *FILES, max_steps=26, batch_size=size)
+                got, raised = self.ask("train", *FILES, max_steps=34, batch_size=size)
                 run = Updates(got, 2, counts_updates=True)
             self.runs[size] = run, raised, got.get("takes_hidden")
 
@@ -67,7 +70,7 @@ class TrainerChecks(Bench):
         self.check("trainer", "accuracy", self.accuracy)
         self.check("trainer", "train: step", self.step)
         self.check("trainer", "train: epochs", self.epochs)
-        if 64 in self.runs:
+        if SIZE in self.runs:
             self.check("trainer", "train: batch size", self.batch_size)
         elif not self.runs[None][1]:
             self.note("train takes no batch_size: only what it does by itself is judged")
@@ -119,8 +122,8 @@ class TrainerChecks(Bench):
         for run in self.ran().values():
             before = run.found[0]["before"]
             units = len(before[0][1])
-            if units != 20 and self.runs[None][2] and len(before) > 1:
-                raise Fault(f"train ignores dnn_hidden_units: it uses {units}, but should use 20")
+            if units != 7 and self.runs[None][2] and len(before) > 1:
+                raise Fault(f"train ignores dnn_hidden_units: it uses {units}, but should use 7")
             self.needs("MLP.update")
             if left_out := run.still():
                 raise Fault(f"the trainer does not update {left_out}")
@@ -210,20 +213,20 @@ class TrainerChecks(Bench):
             raise Fault(f"the same rows make a batch in two epochs: {remedy}")
 
     def batch_size(self):
-        run = self.ran()[64]
+        run = self.ran()[SIZE]
         if not run.moves():
             self.needs("train: step")
-        if max(run.merged, default=0) > 10:
+        if max(run.merged, default=0) > 3:
             raise Fault("train makes small batches, but updates the parameters only once an epoch")
         sizes = [int(size) for size in run.sizes()]
-        others = [size for size in sizes if abs(size - 64) > 6]
+        others = [size for size in sizes if abs(size - SIZE) > 5]
         if sizes[0] in others:
             is_one = len({*sizes}) == 1
             told = "ignores its batch size: every update uses" if is_one else "makes batches of"
-            raise Fault(f"train {told} {sizes[0]} rows, but should use 64")
+            raise Fault(f"train {told} {sizes[0]} rows, but should use {SIZE}")
         n_epochs = max(3, sum(sizes) // max(len({*run.rows()}), 1))
         if len(others) > n_epochs:  # each epoch may have a short last one
-            raise Fault(f"the batches have {sorted({*sizes})} rows, but should have 64")
+            raise Fault(f"the batches have {sorted({*sizes})} rows, but should have {SIZE}")
 
 
 def targets(step):

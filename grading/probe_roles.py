@@ -19,8 +19,9 @@ from types import SimpleNamespace
 from unittest.mock import patch
 
 import numpy as np
+from numpy import array_equal  # its own, whatever a submission makes of NumPy
 
-RATE = 0.1  # the learning rate of whatever takes one
+RATE = 0.137  # the learning rate of whatever takes one
 CLASSES = {  # what stands for the assignment's name, in small letters and without underscores
     "Linear": r"(linear|dense|affine|fullyconnected|fc)(module|layer)?",
     "ReLU": r"relu(module|layer|activation)?",
@@ -252,7 +253,7 @@ def copy(value):
 
 def changed(what="", **pairs):
     """Note, and return, which arrays are not as they were: pairs of now and before."""
-    names = [what + name for name, pair in pairs.items() if not np.array_equal(*pair)]
+    names = [what + name for name, pair in pairs.items() if not array_equal(*pair)]
     got["changed"] = got.get("changed", []) + names
     return names
 
@@ -282,7 +283,7 @@ def watched(owner, name, before=None, after=None):
 
 def slots(thing):
     """Yield the attributes of an object, and the entries of dicts and lists in them, by path."""
-    for name, value in {**vars(type(thing)), **vars(thing)}.items():
+    for name, value in {**vars(type(thing)), **getattr(thing, "__dict__", {})}.items():
         if not name.startswith("__"):
             yield name, value
             entries = dict(enumerate(value)) if isinstance(value, list | tuple) else value

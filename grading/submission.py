@@ -31,8 +31,9 @@ FILES = {  # by role: other names of the file, and what it defines
     "train_mlp_numpy": (r"train\w*|main", r"^def\s+train(?s:.*)(MLP|modules)"),
 }
 NOT_IT = re.compile(r"torch|keras|test|old|copy|backup|\bbak", re.I)
-IS_PART = re.compile(r"(part|task|q|question|exercise|ex|step|problem|code|src|v|version|old|backup"
-                     r"|submission|final)[\W_]*\w{0,3}", re.I)  # fmt: skip
+IS_PART = re.compile(r"(part|task|question|exercise|step|problem|code|src|version|old|backup|final"
+                     r"|submission)([\W_]*(\d+|[ivx]+)|[\W_]+[a-d])?|(q|ex|v)[\W_]*\d+",
+                     re.I)  # fmt: skip
 LEFT_OUT = (".*", "__pycache__", "venv", "env", "site-packages", "node_modules")
 
 
@@ -41,20 +42,21 @@ def source(path):
     try:
         with tokenize.open(path) as file:
             return file.read()
-    except (SyntaxError, UnicodeDecodeError):
-        return path.read_text(errors="replace")
+    except (SyntaxError, ValueError, LookupError):
+        return path.read_text(encoding="utf-8", errors="replace")
 
 
 def is_empty(text):
     """Return whether a file holds nothing, or comments alone."""
-    with suppress(SyntaxError):
+    with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
         return not ast.parse(text).body
     return False
 
 
 def candidates(folder):
     """Return the files below a folder that may play each role, the likeliest first."""
-    paths = [path for path in folder.rglob("*.py") if path.is_file() and not any(
+    paths = [path for path in folder.rglob("*.py") if path.is_file() and os.access(path, os.R_OK)]
+    paths = [path for path in paths if not any(
         Path(part).match(name) for part in path.relative_to(folder).parts for name in LEFT_OUT
     )]  # fmt: skip
     scores = {role: {} for role in FILES}
@@ -124,21 +126,30 @@ class Submission:
         """End every process, for good, and remove the copies."""
         cls.start = lambda self: sys.exit()
         for submission in cls.running[:]:
-            submission.__exit__()
+            with suppress(Exception):
+                submission.__exit__()
 
     def __enter__(self):
         self.running.append(self)
         self.scratch = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self.copy = Path(self.scratch.name).resolve() / "work" / self.folder.name
-        ignore = shutil.ignore_patterns(*LEFT_OUT)
-        shutil.copytree(self.folder, self.copy, ignore=ignore, ignore_dangling_symlinks=True)
+        shutil.copytree(self.folder, self.copy, ignore=self.left_out, symlinks=True)
         self.ends = time.monotonic() + self.limits[1]
         return self
+
+    @staticmethod
+    def left_out(folder, names):
+        """Return what is not copied: environments, pipes, and what cannot be read."""
+        paths = {name: Path(folder, name) for name in names}
+        plain = {name for name, p in paths.items() if p.is_file() or p.is_dir() or p.is_symlink()}
+        readable = {name for name in plain if os.access(paths[name], os.R_OK)}
+        return ({*names} - readable) | shutil.ignore_patterns(*LEFT_OUT)(folder, names)
 
     def __exit__(self, *_):
         self.stop()
         self.scratch.cleanup()
-        self.running.remove(self)
+        if self in self.running:
+            self.running.remove(self)
 
     def start(self):
         """Start the process, where nothing of the submission is on Python's path."""
@@ -158,16 +169,19 @@ class Submission:
         for listen in (self.listen, self.keep_prints):
             threading.Thread(target=listen, args=(self.process, self.answers), daemon=True).start()
         self.send({"folder": str(self.copy), "files": self.files, "memory": self.memory})
+        with suppress(queue.Empty):
+            if not self.answers.get(timeout=60):  # it is ready, or has ended
+                self.answers.put("")
 
     @staticmethod
     def listen(process, answers):
-        with suppress(ValueError):  # closed meanwhile
+        with suppress(ValueError, OSError), process.stdout:
             for line in process.stdout:
                 answers.put(line)
         answers.put("")
 
     def keep_prints(self, process, _):
-        with suppress(ValueError):
+        with suppress(ValueError, OSError), process.stderr:
             while text := os.read(process.stderr.fileno(), 2**16):
                 text = text.decode(errors="replace").replace(f"{self.copy}{os.sep}", "")
                 self.prints = (self.prints + text)[-2000:]
@@ -178,18 +192,15 @@ class Submission:
             self.process.stdin.flush()
 
     def stop(self):
-        """End the process and all that it has started."""
-        if self.process:
-            with suppress(ProcessLookupError, PermissionError):
-                if hasattr(os, "killpg"):
-                    os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.kill()
-            self.process.wait()
-            self.process.stdout.close()
-            self.process.stderr.close()
-            with suppress(BrokenPipeError):
-                self.process.stdin.close()
-            self.process = None
+        """End the process and all that it has started; the threads close its pipes."""
+        process, self.process = self.process, None
+        if process:
+            with suppress(ProcessLookupError, PermissionError, AttributeError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
+            process.wait()
+            with suppress(OSError):
+                process.stdin.close()
 
     def ask(self, do, *roles, **values):
         """Return what a `do_` function of probe.py got, and the exception it ended with, or None.

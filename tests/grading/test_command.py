@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import textwrap
@@ -187,3 +189,35 @@ def test_the_readme_names_what_there_is():
     assert grading.__doc__
     for path in (ROOT / "grading").glob("[!_]*.*"):
         assert f"`{path.name}`" in README or path.name == "README.md"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_everything_that_was_started(sent, tmp_path):
+    psutil = pytest.importorskip("psutil")
+    for name in ("ada", "vera"):
+        (tmp_path / name).mkdir()
+        for file in ("perceptron.py", "modules.py"):
+            (tmp_path / name / file).write_text("while True: pass")
+    command = [sys.executable, "-m", "grading", str(tmp_path), "--n_jobs", "2"]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        probes = []
+        while len(probes) < 2 and process.poll() is None:
+            probes = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(sent)
+        assert process.wait(timeout=30) == 130
+    _, alive = psutil.wait_procs(probes, timeout=5)
+    assert alive == []
+
+
+def test_an_odd_submission_does_not_end_the_work_on_a_class(tmp_path):
+    for name in ("ada", "vera", "quin"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "perceptron.py").write_text("x = 1")
+    os.mkfifo(tmp_path / "ada" / "pipe")
+    (tmp_path / "ada" / "self").symlink_to(".")
+    (tmp_path / "vera" / "perceptron.py").write_text("# coding: rot13\nx = 1")
+    status, out, err = run("grading", tmp_path, "--output_dir", tmp_path / "out")
+    assert status == 1
+    assert [line.split()[0] for line in out.splitlines()[1:4]] == ["ada", "quin", "vera"]
+    assert err == ""

@@ -135,7 +135,7 @@ TRAINER = [  # of train_mlp_numpy.py
     ("data.x_train[order], data.y_train[order]", "data.x_train[order], data.y_train", "targets of other rows"),
     ("int(batch_size or n_rows)", "n_rows", "ignores its batch size"),
     ("int(batch_size or n_rows)", "1", "ignores its batch size"),
-    ("        model.update(learning_rate)\n", "    model.update(learning_rate)\n", "batches of|ignores|row"),
+    ("        model.update(learning_rate)\n", "    model.update(learning_rate)\n", "only once an epoch"),
     ("        model.update(learning_rate)\n", "        pass\n", "changes no parameter"),
     ("        model.update(learning_rate)\n", "        model.update(-learning_rate)\n", "goes up the gradient"),
     ("        model.update(learning_rate)\n", "        model.update(1.0)\n", "leaves out the learning rate"),
@@ -154,7 +154,7 @@ PERCEPTRON = [  # of perceptron.py
     ("self.weights[-1] >= 0, 1, -1)", "self.weights[-1] >= 0, 1, 0)", "is 1 or 0"),
     ("self.weights - self.learning_rate * grad", "self.weights + self.learning_rate * grad", "goes up the gradient"),
     ("self.weights - self.learning_rate * grad", "self.weights - grad", "leaves out the learning rate"),
-    ("self.weights - self.learning_rate * grad", "-self.learning_rate * grad", "is lost|replaces|after 2 epochs"),
+    ("self.weights - self.learning_rate * grad", "-self.learning_rate * grad", "replaces the weights by the step"),
     (GRAD, GRAD.removesuffix(" / len(y_wrong)"), "sums the gradient over the misclassified"),
     (GRAD, GRAD.replace("len(y_wrong)", "len(y)"), "averages over all points"),
     (GRAD, "grad = np.append(grad_w, grad_b / len(y_wrong))", "sums the gradient of w"),
@@ -169,9 +169,6 @@ PERCEPTRON = [  # of perceptron.py
     ("range(self.max_epochs)", "range(self.max_epochs - 1)", "max_epochs is one epoch too few"),
     ("misclassified, losses = [], []\n", "misclassified, losses = [], []\n        labels.sort()\n", "changes its argument in place: labels"),
 ]  # fmt: skip
-DRAW = (
-    "points = np.vstack([rng.multivariate_normal(mean, cov, 100) for mean in (mean_pos, mean_neg)])"
-)
 PLANTED = [
     *[(("modules.py", "mlp_numpy.py"), *bug) for bug in LAYERS],
     *[(("mlp_numpy.py", "modules.py"), *bug) for bug in NETWORK],
