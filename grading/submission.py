@@ -31,9 +31,8 @@ FILES = {  # by role: other names of the file, and what it defines
     "train_mlp_numpy": (r"train\w*|main", r"^def\s+train(?s:.*)(MLP|modules)"),
 }
 NOT_IT = re.compile(r"torch|keras|test|old|copy|backup|\bbak", re.I)
-IS_PART = re.compile(r"(part|task|question|exercise|step|problem|code|src|version|old|backup|final"
-                     r"|submission)([\W_]*(\d+|[ivx]+)|[\W_]+[a-d])?|(q|ex|v)[\W_]*\d+",
-                     re.I)  # fmt: skip
+IS_PART = re.compile(r"(part|task|question|exercise|step|problem|code|src|version|old|backup|final)"
+                     r"([\W_]*(\d+|[ivx]+)|[\W_]+[a-d])?|(q|ex|v)[\W_]*\d+", re.I)  # fmt: skip
 LEFT_OUT = (".*", "__pycache__", "venv", "env", "site-packages", "node_modules")
 
 
