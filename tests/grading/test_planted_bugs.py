@@ -66,9 +66,7 @@ LAYERS = [  # of modules.py: what is replaced, by what, and what must be said
     (f"return {DX}", f"return {DX}.T", "the input gradient is transposed"),
     (f"return {DX}", f"{DX}", "the input gradient is None"),
     ("        self.out = self.x.dot", "        self.x.sort()\n        self.out = self.x.dot",
-        "Linear.forward changes its argument|Linear.forward is wrong"),
-    ("        self.x, weight =", "        self.x = getattr(self, 'x', np.asarray(x, dtype=float))\n        weight =",
-        "raises ValueError|Linear.forward"),
+        "Linear.forward is wrong"),
     ("np.maximum(0.0, self.x)", "np.abs(self.x)", "ReLU.forward is the absolute value"),
     ("np.maximum(0.0, self.x)", "np.minimum(0.0, self.x)", "cuts off above zero"),
     ("return np.maximum(0.0, self.x)", "out = np.maximum(0.0, self.x)\n        self.x.sort()\n        return out", "as ReLU.forward changes its argument"),
@@ -142,7 +140,7 @@ TRAINER = [  # of train_mlp_numpy.py
     ("        model.update(learning_rate)\n", "        model.update(learning_rate / len(y[batch]))\n", "divided by N"),
     ("        model.update(learning_rate)\n", "        model.update(learning_rate)\n        learning_rate *= 0.9\n", "changes from update to update"),
     ("        model.backward(loss.backward(predictions, y[batch]))\n        model.update(learning_rate)\n",
-     "        model.update(learning_rate)\n        model.backward(loss.backward(predictions, y[batch]))\n", "step"),
+     "        model.update(learning_rate)\n        model.backward(loss.backward(predictions, y[batch]))\n", "changes from update to update"),
     ("predictions.argmax(axis=1) == targets.argmax(axis=1)", "(predictions > 0.5) == targets", "compares every element"),
     ("predictions.argmax(axis=1) == targets.argmax(axis=1)", "predictions.argmax(axis=0) == targets.argmax(axis=0)", "the largest of each column"),
     ("predictions.argmax(axis=1) == targets.argmax(axis=1)", "predictions.argmax(axis=1) != targets.argmax(axis=1)", "share of wrong rows"),
@@ -169,6 +167,11 @@ PERCEPTRON = [  # of perceptron.py
     ("range(self.max_epochs)", "range(self.max_epochs - 1)", "max_epochs is one epoch too few"),
     ("misclassified, losses = [], []\n", "misclassified, losses = [], []\n        labels.sort()\n", "changes its argument in place: labels"),
 ]  # fmt: skip
+TOLD_TWICE = [  # a change in place spoils what another check sees
+    "changes its weight in a pass",
+    "Linear.forward is wrong",
+    "changes its argument in place: labels",
+]
 PLANTED = [
     *[(("modules.py", "mlp_numpy.py"), *bug) for bug in LAYERS],
     *[(("mlp_numpy.py", "modules.py"), *bug) for bug in NETWORK],
@@ -198,7 +201,7 @@ def test_a_planted_bug_is_found_and_named(files, old, new, says, tmp_path):
     (tmp_path / files[0]).write_text(text.replace(old, new, 1), encoding="utf-8")
     told = [row.message for row in judged(tmp_path) if row.status == "wrong"]
     assert any(re.search(says, message) for message in told), told
-    assert len(told) < 4  # one cause, one message
+    assert len(told) == 1 + (says in TOLD_TWICE)
 
 
 CAUSES = {
