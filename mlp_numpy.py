@@ -5,10 +5,6 @@ Not here: data, batches and epochs (train_mlp_numpy.py).
 """
 
 import os
-import zipfile
-from contextlib import contextmanager
-from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 
@@ -16,99 +12,100 @@ from modules import Linear, ReLU, SoftMax, as_rng
 
 
 class MLP:
-    """Hidden layers of Linear and ReLU, then Linear and SoftMax.
-
-    `n_hidden` is a list of the number of units in each hidden layer, such as [20]; if it is empty,
-    the network is softmax regression. `rng` is a generator, an int seed or None, for the weights.
-    """
+    """Hidden layers of Linear and ReLU, then an output layer of Linear and SoftMax."""
 
     def __init__(self, n_inputs, n_hidden, n_classes, rng=None):
-        rng, sizes = as_rng(rng), [n_inputs, *n_hidden, n_classes]
-        if min(sizes) < 1 or n_classes < 2:
-            raise ValueError(f"all sizes must be at least 1 and n_classes at least 2, got {sizes}")
+        """Make a network with random weights.
+
+        Args:
+            n_inputs: the number of features of a sample.
+            n_hidden: a list of the number of units in each hidden layer, such as [20]. If it is
+                empty, the network is softmax regression.
+            n_classes: the number of classes, at least 2.
+            rng: a NumPy generator or an int seed, which draws the weights; None is a new seed.
+
+        Raises:
+            ValueError: if there are fewer than two classes.
+        """
+        if n_classes < 2:
+            raise ValueError(f"n_classes must be at least 2, got {n_classes}")
+        rng = as_rng(rng)  # one generator for all layers, or each would draw the same numbers
         self.layers = []
-        for in_features, out_features in pairwise(sizes):
-            self.layers += [Linear(in_features, out_features, rng), ReLU()]
-        self.layers[-1] = SoftMax()  # in place of the last ReLU
+        n_in = n_inputs
+        for n_units in n_hidden:
+            self.layers.append(Linear(n_in, n_units, rng))
+            self.layers.append(ReLU())
+            n_in = n_units
+        self.layers.append(Linear(n_in, n_classes, rng))
+        self.layers.append(SoftMax())
 
     def forward(self, x):
         """Return the probabilities, of shape (N, n_classes), for x of shape (N, n_inputs)."""
+        out = x
         for layer in self.layers:
-            x = layer.forward(x)
-        return x
+            out = layer.forward(out)
+        return out
 
     def backward(self, dout):
-        """Set the `grads` of every Linear layer, from the gradient with respect to the logits.
+        """Set the `grads` of every Linear layer.
 
-        CrossEntropy.backward returns it, of shape (N, n_classes). It includes the derivative of the
-        softmax, so the backward pass begins at the last Linear layer.
+        `dout` is the gradient with respect to the logits, of shape (N, n_classes), which
+        CrossEntropy.backward returns. This gradient includes the derivative of the softmax, so the
+        backward pass begins at the last Linear layer.
         """
-        for layer in reversed(self.layers[:-1]):
-            dout = layer.backward(dout)
+        layers_before_softmax = self.layers[:-1]
+        for layer in reversed(layers_before_softmax):
+            dout = layer.backward(dout)  # dL/dx of this layer is dL/dout of the one before it
 
     def update(self, learning_rate):
-        """Move against the gradient: every parameter p becomes p - learning_rate * dL/dp."""
-        for linear in self.layers[::2]:  # the others have no parameters
+        """Make one update of gradient descent: W = W - learning_rate * dL/dW, and so for b."""
+        for linear in self.linear_layers:
             for name, gradient in linear.grads.items():
                 linear.params[name] = linear.params[name] - learning_rate * gradient
 
+    @property
+    def linear_layers(self):
+        """The Linear layers, first to last. They alone have parameters."""
+        return [layer for layer in self.layers if isinstance(layer, Linear)]
+
     def save(self, path):
-        """Write the parameters to a NumPy .npz file, as weight_0, bias_0, weight_1 and so on."""
-        params = {
-            f"{name}_{i}": np.asarray(param, dtype=float)
-            for i, linear in enumerate(self.layers[::2])
-            for name, param in linear.params.items()
-        }
-        with open_whole(path) as file:
-            np.savez(file, **params)
+        """Write the parameters to a NumPy .npz file, as weight_0, bias_0, weight_1 and so on.
+
+        Raises:
+            OSError: if the file cannot be written.
+        """
+        arrays = {}
+        for i, linear in enumerate(self.linear_layers):
+            arrays[f"weight_{i}"] = linear.params["weight"]
+            arrays[f"bias_{i}"] = linear.params["bias"]
+
+        scratch = f"{path}.{os.getpid()}.tmp"
+        with open(scratch, "wb") as file:  # given a name only, savez might add .npz to it
+            np.savez(file, **arrays)
+        os.replace(scratch, path)  # only now, so that there is never half a file at `path`
 
     @classmethod
     def load(cls, path):
-        """Return the network in a file that `save` wrote; raise ValueError for any other file.
+        """Return the network that `save` wrote to this file.
 
-        It may come from anyone: nothing is executed, and memory stays within a few times its size.
+        Raises:
+            OSError: if the file cannot be read.
+            ValueError: if it is not a saved MLP.
         """
         with open(path, "rb") as file:
             try:
-                members = zipfile.ZipFile(file).infolist()
-                stored = [m.file_size for m in members if m.compress_type == zipfile.ZIP_STORED]
-                if len(stored) < len(members) or sum(stored) > os.path.getsize(path):
-                    raise ValueError("it is compressed")
-                file.seek(0)
-                return cls._of_params(dict(np.load(file, allow_pickle=False)))
-            except Exception as error:  # an archive can be broken in many ways
-                raise ValueError(f"{path} is not a saved MLP: {error}") from error
+                arrays = dict(np.load(file, allow_pickle=False))  # a pickle could run any code
+                n_layers = len(arrays) // 2
+                weights = [arrays[f"weight_{i}"] for i in range(n_layers)]
+                biases = [arrays[f"bias_{i}"] for i in range(n_layers)]
+                n_inputs = len(weights[0])
+                *n_hidden, n_classes = [len(bias) for bias in biases]
+                model = cls(n_inputs, n_hidden, n_classes)
+            except Exception as error:  # of many kinds, since the file can be anything
+                raise ValueError(
+                    f"{path} is not a saved MLP: it does not hold weight_0, bias_0 and so on"
+                ) from error
 
-    @classmethod
-    def _of_params(cls, params):
-        n_layers = len(params) // 2
-        names = {f"{name}_{i}" for name in ("weight", "bias") for i in range(n_layers)}
-        if not names or names != set(params):
-            raise ValueError(f"it holds {sorted(params)}, not weight_0, bias_0, weight_1, ...")
-        sizes = [len(params["weight_0"]), *(params[f"bias_{i}"].size for i in range(n_layers))]
-        for i, shape in enumerate(pairwise(sizes)):  # (in_features, out_features)
-            for name, expected in (f"weight_{i}", shape), (f"bias_{i}", shape[1:]):
-                found = params[name]
-                if found.shape != expected or found.dtype != float:
-                    found_one = f"{name} is {found.dtype} of shape {found.shape}"
-                    raise ValueError(f"{found_one}, not float64 of shape {expected}")
-        model = cls(sizes[0], sizes[1:-1], sizes[-1])
-        for i, linear in enumerate(model.layers[::2]):
-            linear.params = {name: params[f"{name}_{i}"] for name in linear.params}
+        for linear, weight, bias in zip(model.linear_layers, weights, biases, strict=True):
+            linear.params = {"weight": weight, "bias": bias}
         return model
-
-
-@contextmanager
-def open_whole(path):
-    """Open a file for writing bytes that replaces `path` at the end of the block, when whole."""
-    scratch = Path(f"{path}.{os.getpid()}.tmp")
-    try:
-        with open(scratch, "wb") as file:
-            yield file
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-if __name__ == "__main__":
-    raise SystemExit("mlp_numpy.py is no script: run train_mlp_numpy.py")

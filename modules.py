@@ -1,130 +1,143 @@
 """Part II: the layers of a neural network, each with its forward and its backward pass.
 
-`forward` computes a layer's output and keeps what `backward` needs. `backward` takes `dout`, the
-gradient of the loss L with respect to that output, and returns dx, the gradient with respect to
-the input: the chain rule, one layer at a time. A batch has N rows; row n is a sample.
+A layer's `forward` computes its output `out` from its input `x`, and keeps what `backward` needs.
+Its `backward` is given `dout`, the gradient of the loss L with respect to `out`, and returns dL/dx,
+the gradient of L with respect to `x`. This is the chain rule, one layer at a time. CrossEntropy
+ends the forward pass, since its output is L itself, and its `backward` begins the backward pass.
 
-Not here: the network (mlp_numpy.py) and its training (train_mlp_numpy.py). A wrong shape is a
-ValueError, `backward` before `forward` a RuntimeError.
+All arrays hold floats. A batch has N rows, and row n is sample n.
+
+Not here: the network (mlp_numpy.py) and its training (train_mlp_numpy.py).
 """
 
 import numpy as np
 
 
 class Linear:
-    """The affine map from x, of shape (N, in_features), to out, of shape (N, out_features).
+    """An affine map, out = x @ W + b.
 
-    `params` holds the `weight` W, of shape (in_features, out_features), drawn from normal(0, 0.1),
-    and the `bias` b, of shape (out_features,), which starts at zero. `grads` holds the gradients of
-    the last `backward`, under the same names. `rng` is a generator, an int seed or None.
+    x    (N, in_features)
+    W    (in_features, out_features), in params["weight"]; at first from a normal distribution
+         with mean 0 and standard deviation 0.1
+    b    (out_features,), in params["bias"]; at first zero
+    out  (N, out_features)
+
+    `grads` has the names and shapes of `params`. Each `backward` overwrites it.
     """
 
     def __init__(self, in_features, out_features, rng=None):
-        weight = as_rng(rng).normal(0, 0.1, (in_features, out_features))
-        self.params = {"weight": weight, "bias": np.zeros(out_features)}
-        self.grads = {"weight": np.zeros_like(weight), "bias": np.zeros(out_features)}
-        self.out = None
+        """`rng`, a NumPy generator or an int seed, draws the weights; None is a new seed."""
+        rng = as_rng(rng)
+        self.params = {
+            "weight": rng.normal(0, 0.1, (in_features, out_features)),
+            "bias": np.zeros(out_features),
+        }
+        self.grads = {
+            "weight": np.zeros((in_features, out_features)),
+            "bias": np.zeros(out_features),
+        }
 
     def forward(self, x):
-        """out_nj = sum_i x_ni W_ij + b_j, that is out = x @ W + b."""
-        self.x, weight = np.asarray(x, dtype=float), np.asarray(self.params["weight"], dtype=float)
-        self.out = self.x.dot(weight) + np.asarray(self.params["bias"], dtype=float)
-        return self.out
+        """out_nj = (sum_i x_ni W_ij) + b_j, for input i and output j: out = x @ W + b."""
+        self.x = x
+        return x @ self.params["weight"] + self.params["bias"]
 
     def backward(self, dout):
-        """dW_ij = sum_n x_ni dout_nj: dW = x.T @ dout; db_j = sum_n dout_nj; dx = dout @ W.T."""
-        dout = as_shaped(dout, self.out, "dout", is_batch=True)
-        self.grads["weight"] = self.x.T.dot(dout)  # a.dot(b) is a @ b, at half the overhead
+        """Set dL/dW and dL/db in `grads`; return dL/dx.
+
+        dL/dW_ij = sum_n x_ni dout_nj    dL/dW = x.T @ dout
+        dL/db_j  = sum_n dout_nj         dL/db = dout.sum(axis=0)
+        dL/dx_ni = sum_j dout_nj W_ij    dL/dx = dout @ W.T
+        """
+        self.grads["weight"] = self.x.T @ dout
         self.grads["bias"] = dout.sum(axis=0)
-        return dout.dot(np.asarray(self.params["weight"], dtype=float).T)
+        return dout @ self.params["weight"].T
 
 
 class ReLU:
-    """The rectifier, element by element: out and dx have the shape of x."""
-
-    x = None
+    """The rectifier, element by element: x, out and their gradients have the same shape."""
 
     def forward(self, x):
         """out = max(0, x)."""
-        self.x = np.asarray(x, dtype=float)
-        return np.maximum(0.0, self.x)
+        self.x = x
+        return np.maximum(0, x)
 
     def backward(self, dout):
-        """dx = dout where x > 0, else 0. At x = 0 there is no derivative; 0 is the usual choice."""
-        return as_shaped(dout, self.x, "dout") * (self.x > 0)
+        """dL/dx = dout where x > 0, else 0. At x = 0 there is no derivative; 0 is usual."""
+        return dout * (self.x > 0)
 
 
 class SoftMax:
-    """Logits x to probabilities p, row by row; both have the shape (N, C), for C classes.
+    """Turns each row of x into probabilities p, of the same shape (N, C), for C classes.
 
-    Training does not call `backward`: CrossEntropy.backward already includes this derivative.
+    The elements of x are called logits. They can be any numbers: the larger a logit, the more
+    probable its class. Training does not use this `backward`, because CrossEntropy.backward already
+    includes the derivative of the softmax.
     """
 
-    out = None
-
     def forward(self, x):
-        """p_j = exp(x_j - m) / sum_k exp(x_k - m); m = max_k x_k prevents overflow."""
-        columns = np.asarray(x, dtype=float).T.copy()  # (C, N): NumPy is fast along long rows
-        powers = np.exp(columns - columns.max(axis=0))
-        self.out = (powers / powers.sum(axis=0)).T
-        return self.out
+        """p_i = exp(x_i - m) / sum_k exp(x_k - m), in each row.
+
+        m is the largest x_k of the row. It cancels out, but without it exp could overflow.
+        """
+        m = x.max(axis=1, keepdims=True)
+        powers = np.exp(x - m)
+        self.p = powers / powers.sum(axis=1, keepdims=True)
+        return self.p
 
     def backward(self, dout):
-        """dp_j/dx_i = p_j (delta_ij - p_i), so dx_i = p_i (dout_i - sum_j dout_j p_j)."""
-        dout = as_shaped(dout, self.out, "dout")
-        return self.out * (dout - (dout * self.out).sum(axis=-1, keepdims=True))
+        """Return dL/dx.
+
+        dp_j/dx_i = p_j (delta_ij - p_i), in each row; delta_ij is 1 if i = j, else 0
+        dL/dx_i   = sum_j dout_j p_j (delta_ij - p_i)
+                  = p_i (dout_i - sum_j dout_j p_j)
+        """
+        weighted_sum = (dout * self.p).sum(axis=1, keepdims=True)
+        return self.p * (dout - weighted_sum)
 
 
 class CrossEntropy:
-    """The mean loss of probabilities p (predictions) for one-hot targets y, both of shape (N, C).
+    """The loss L of predicted probabilities p for one-hot targets y, both of shape (N, C).
 
-    With p = softmax(z) and a row's true class t, its loss is -log p_t = log sum_k exp(z_k) - z_t,
-    whose derivative with respect to z_j is p_j - delta_jt. `backward` returns that gradient, with
-    respect to the *logits* z, so a network's backward pass begins at its last Linear layer.
+    `backward` returns the gradient with respect to the *logits* x, from which p = softmax(x) came.
+    So a network's backward pass goes on at its last Linear layer. In a row whose true class is t,
+
+        -log p_t = log(sum_k exp(x_k)) - x_t,    and its derivative by x_j is p_j - y_j.
+
+    `forward` clips p at 1e-15, because log 0 is infinite. `backward` needs no clip.
     """
 
-    p = y = None
-
     def forward(self, predictions, targets):
-        """L = -(1/N) sum_nj y_nj log p_nj, a float in nats; p is clipped to at least 1e-15."""
-        self.p = np.asarray(predictions, dtype=float)
-        self.y = as_one_hot(targets, self.p.shape)
-        return float(np.sum(self.y * -np.log(np.maximum(self.p, 1e-15))) / len(self.y))
+        """L = -(1/N) sum_n sum_j y_nj log p_nj, a float; log is the natural logarithm.
 
-    def backward(self, predictions=None, targets=None):
-        """dz = (p - y) / N, of these arrays or those of `forward`; no layer divides by N again."""
-        y = self.y if targets is None else np.asarray(targets, dtype=float)
-        p = self.p if predictions is None else predictions
-        return (as_shaped(p, y, "predictions", is_batch=True) - y) / len(y)
+        Raises:
+            ValueError: if the shapes differ.
+        """
+        check_same_shape(predictions, targets)
+        self.p = predictions
+        self.y = targets
+        log_p = np.log(np.maximum(self.p, 1e-15))
+        return float(np.sum(-self.y * log_p) / len(self.y))
+
+    def backward(self):
+        """dL/dx_nj = (p_nj - y_nj) / N. The division by N is here, and nowhere else."""
+        return (self.p - self.y) / len(self.y)
+
+
+def check_same_shape(predictions, targets):
+    """Raise ValueError if the shapes differ: NumPy would broadcast some of them, with no error."""
+    if np.shape(targets) != np.shape(predictions):
+        raise ValueError(
+            f"targets must be one-hot rows, of the shape {np.shape(predictions)} of predictions, "
+            f"got {np.shape(targets)}; np.eye(C)[labels] makes them from labels 0 to C - 1"
+        )
 
 
 def as_rng(rng):
-    """Return a NumPy generator as it is; an int seed, or None, becomes a RandomState."""
-    is_generator = isinstance(rng, np.random.Generator | np.random.RandomState)
-    return rng if is_generator else np.random.RandomState(rng)
+    """Return a NumPy generator: `rng` itself if it is one, else a new one with this int seed.
 
-
-def as_shaped(array, other, name, is_batch=False):
-    """Return the array as floats; NumPy would broadcast one of another shape than `other`."""
-    if other is None:
-        raise RuntimeError("backward needs what forward keeps: call forward first")
-    array = np.asarray(array, dtype=float)
-    if array.shape != other.shape:
-        raise ValueError(f"{name} must have shape {other.shape}, got {array.shape}")
-    if is_batch and array.ndim != 2:
-        raise ValueError(f"{name} must have a row for each sample, got shape {array.shape}")
-    return array
-
-
-def as_one_hot(targets, shape):
-    """Return the targets as floats, or raise ValueError unless they are one-hot rows of (N, C)."""
-    y = np.asarray(targets, dtype=float)
-    is_batch = len(shape) == 2 and y.shape == shape and len(y) > 0  # like the predictions
-    if not is_batch or np.count_nonzero(y) != len(y) or (y.max(axis=1) != 1).any():
-        got = f"{shape} for predictions and {y.shape} for targets"
-        raise ValueError(f"targets must be one-hot rows, got {got}; see np.eye(C)[labels]")
-    return y
-
-
-if __name__ == "__main__":
-    raise SystemExit("modules.py is no script: run train_mlp_numpy.py, or gradient_check.py")
+    None is a new seed each time.
+    """
+    if isinstance(rng, np.random.Generator | np.random.RandomState):
+        return rng
+    return np.random.RandomState(rng)

@@ -1,23 +1,26 @@
-"""Parts I to III: the assignment's figures 2 and 3 and the decision boundary.
+"""Parts II and III: the assignment's figures 2 and 3 and the decision boundary.
 
-Each function returns a matplotlib Figure. Classes differ in colour (the palette of Okabe and Ito,
-which the colour-blind can tell apart), training and test data in marker or line. Nothing here
-trains: a network comes as its function `predict`. The helpers below also draw the experiments'
-figures; the perceptron's Figure 1 is in perceptron.py.
+The first functions each return a matplotlib Figure. Classes differ in colour (from the palette of
+Okabe and Ito, which colour-blind people can tell apart). Training and test data differ in the
+marker of their points, or in the style of their lines. Nothing here trains: `predict` is a function
+that returns probabilities, such as the `forward` of an MLP. The parts below also serve the figures
+of the experiments. The perceptron's Figure 1 is in perceptron.py.
 """
 
-import matplotlib
+import os
+
 import numpy as np
-from matplotlib import style
-from matplotlib.colors import LinearSegmentedColormap, to_rgb, to_rgba_array
+from matplotlib import pyplot as plt
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mlp_numpy import open_whole
-
 CLASS_COLORS = ("#0072B2", "#E69F00", "#009E73", "#F0E442")
-BAD, GOOD = "#882255", "#44AA99"  # for gradients and runs
-LINE_COLORS = {"train": "black", "test": "0.55"}
+BAD = "#882255"  # a gradient or a run, in the experiments
+GOOD = "#44AA99"
+LINE_COLORS = {"train": "black", "test": "0.55"}  # a grey
+LINE_STYLES = {"train": "-", "test": "--"}
 POINTS = {
     "train": {"marker": "o", "s": 22, "edgecolors": "white", "linewidths": 0.6},
     "test": {"marker": "^", "s": 30, "edgecolors": "black", "linewidths": 0.9},
@@ -25,262 +28,306 @@ POINTS = {
 REPORT_MARK = {"marker": "D", "color": "black", "markeredgecolor": "white", "linestyle": ""}
 SHADE = 0.6  # the depth of colour where a class is certain
 
-# Everything is drawn with matplotlib's own settings: those of the user, such as a dark background
-# or text by LaTeX, are put aside while a function with this decorator runs.
-plain_style = style.context("default")
 
-
-class PlainFigure(Figure):
-    """A Figure that is also drawn and saved in this style: its ticks are made no earlier."""
-
-    draw = plain_style(Figure.draw)
-    savefig = plain_style(Figure.savefig)
-
-
-@plain_style
 def data_set(data, title=None):
-    """Figure 2: a train_mlp_numpy.Data; points in the plane, or some of the images of digits.
+    """Draw Figure 2: the points of a train_mlp_numpy.Data, or some of the images of digits.
 
-    Other data, or more than four classes in the plane, are a ValueError.
+    Raises:
+        ValueError: if the points are not in the plane, or of more than four classes.
     """
-    if np.shape(data.x_train)[1:] == (64,):
-        return _digits(data, title)
+    if data.x_train.shape[1] == 64:
+        return digits(data, title)
     figure, axes = new_figure(6.2, 5)
-    legend_below(figure, scatter_data(axes, data))
+    handles = scatter_data(axes, data)
+    legend_below(figure, handles)
     axes.set_title(title)
     return figure
 
 
-@plain_style
 def curves(history, title=None, marks=None):
-    """Figure 3: loss and accuracy on training and test data against the epoch, from `train`.
+    """Draw Figure 3: loss and accuracy on training and test data against the epoch.
 
     Args:
         history: a dict of equally long arrays, as `train` returns it.
         title: what to write above.
-        marks: the report's final figures, to mark at the last epoch, by the keys of the history.
+        marks: the report's final losses and accuracies, to be marked at the last epoch: a dict with
+            keys of the history.
     """
-    figure, panels = new_figure(10, 4.3, 1, 2)
-    draw_curves(panels, history, marks or {})
+    if marks is None:
+        marks = {}
+    figure, (left, right) = new_figure(10, 4.3, 1, 2)
+    draw_curves(left, history, "loss", 1, marks)
+    draw_curves(right, history, "accuracy", 100, marks)
+    left.set_ylabel("cross-entropy (nats)")
+    right.set_ylabel("accuracy (%)")
     figure.suptitle(title)
     return figure
 
 
-@plain_style
 def decision_boundary(predict, data, title=None, resolution=300):
     """Draw the regions that a classifier makes of the plane, and the points of a Data.
 
-    Each place has the colour of its most probable class, deeper if it is more probable and white
-    if it is undecided. Black lines are where the most probable class changes.
+    Each place has the colour of its most probable class. The more probable this class is, the
+    deeper is the colour. Where all classes are equally probable, it is white. Black lines are where
+    the most probable class changes.
 
     Args:
         predict: a function from points, of shape (N, 2), to probabilities, of shape (N, C).
-        data: a train_mlp_numpy.Data of two features and at most four classes, else a ValueError.
+        data: a train_mlp_numpy.Data of two features and at most four classes.
         title: what to write above.
         resolution: the points along each side of the grid on which `predict` is evaluated.
+
+    Raises:
+        ValueError: if the data have other features, or more classes.
     """
     figure, axes = new_figure(7, 5.2)
-    handles, note = scatter_data(axes, data), None
+    handles = scatter_data(axes, data)
     draw_regions(axes, predict, resolution)
-    if np.shape(data.y_train)[1] == 2:
+    if data.y_train.shape[1] == 2:
         probability_bar(figure, axes)
+        legend_below(figure, handles)
     else:
         note = "the deeper the colour of a place, the more probable its class"
-    legend_below(figure, handles, note)
+        legend_below(figure, handles, note)
     axes.set_title(title)
     return figure
 
 
-def of_run(data, history, predict, title):
-    """Return the figures of a training run, by the names of their files.
+def of_run(data, history, predict, name, settings):
+    """Return all figures of a training run: a dict of Figures by the names of their files.
 
-    The title tells the data set and, after a comma, how the network was trained.
+    Args:
+        data: a train_mlp_numpy.Data.
+        history: what `train` returned.
+        predict: the function of the trained network, as for `decision_boundary`.
+        name: the name of the data set.
+        settings: how the network was trained, for the titles.
     """
-    rows = f"{len(data.x_train)} training rows, {len(data.x_test)} test rows"
+    rows = f"{len(data.x_train)} for training, {len(data.x_test)} for testing"
     figures = {
-        "figure2_data.png": data_set(data, f"{title.split(',')[0]}: {rows}"),
-        "figure3_curves.png": curves(history, title),
+        "figure2_data.png": data_set(data, f"{name}: {rows}"),
+        "figure3_curves.png": curves(history, f"{name}, {settings}"),
     }
     if data.x_train.shape[1] == 2:
-        figures["decision_boundary.png"] = decision_boundary(predict, data, title)
+        figures["decision_boundary.png"] = decision_boundary(predict, data, f"{name}, {settings}")
     return figures
 
 
-@plain_style
+# Below are the parts that these figures are made of.
+
+
 def new_figure(width, height, n_rows=1, n_columns=1, **options):
-    """Return a Figure of width x height inches and its axes."""
-    figure = PlainFigure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots(n_rows, n_columns, **options)
+    """Return a new Figure of width x height inches, and its axes. No window opens."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(n_rows, n_columns, **options)
+    return figure, axes
 
 
-@plain_style
-def scatter(axes, points, classes, part):
-    """Draw points, of shape (N, 2), in the colours of their classes, of shape (N,).
-
-    The more there are, the smaller they are, and the thinner their outlines. Points of another
-    shape, or more classes than there are colours, are a ValueError.
-    """
-    points, classes = np.asarray(points), np.asarray(classes)
-    if points.shape[1:] != (2,) or classes.max() >= len(CLASS_COLORS):
-        raise ValueError(
-            f"can draw points of shape (N, 2) in at most {len(CLASS_COLORS)} classes, "
-            f"got shape {points.shape} and {classes.max() + 1} classes"
-        )
-    look, at_most = POINTS[part], {"train": 1500, "test": 375}[part]  # from there on they shrink
-    shrink = at_most / max(at_most, len(points))
-    look = look | {"s": look["s"] * shrink, "linewidths": round(look["linewidths"] * shrink, 1)}
-    axes.scatter(*points.T, c=to_rgba_array(CLASS_COLORS)[classes], label=part, **look)
-
-
-@plain_style
-def fit_limits(axes, points):
-    """Fit the limits of the axes to points, of shape (N, 2), on a box of 4 to 3, at equal scales.
-
-    Around the points is a margin of 5 %, or more in one of the directions.
-    """
-    low, high, shape = np.min(points, axis=0), np.max(points, axis=0), np.array([4, 3])
-    reach = 0.55 * (np.max((high - low) / shape) or 1) * shape
-    (left, bottom), (right, top) = (low + high) / 2 - reach, (low + high) / 2 + reach
-    axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
-
-
-@plain_style
-def legend_handles(class_names, parts=tuple(POINTS)):
-    """Return legend entries: a colour for each class, a marker for each part of the data."""
-    handles = [
-        Line2D([], [], marker="s", linestyle="", color=color, label=name)
-        for name, color in zip(class_names, CLASS_COLORS, strict=False)
-    ]
-    for part in parts:
-        marker, size, edge, width = POINTS[part].values()
-        look = {"marker": marker, "markeredgecolor": edge, "markeredgewidth": width}
-        look |= {"markersize": size**0.5, "linestyle": "", "color": "0.5"}  # a size is an area
-        handles.append(Line2D([], [], label=part, **look))
-    return handles
-
-
-@plain_style
-def legend_below(figure, handles, title=None):
-    """Add a legend of one line below everything else."""
-    look = {"handlelength": 1, "handletextpad": 0.4, "columnspacing": 1.2, "ncols": len(handles)}
-    figure.legend(handles=handles, title=title, loc="outside lower center", **look)
-
-
-@plain_style
 def scatter_data(axes, data):
     """Draw both parts of a two-dimensional Data; return the entries of a legend."""
     scatter(axes, data.x_train, np.argmax(data.y_train, axis=1), "train")
     scatter(axes, data.x_test, np.argmax(data.y_test, axis=1), "test")
     fit_limits(axes, np.concatenate([data.x_train, data.x_test]))
     axes.set(xlabel="$x_1$", ylabel="$x_2$")
-    return legend_handles([f"class {k}" for k in range(np.shape(data.y_train)[1])])
+    n_classes = data.y_train.shape[1]
+    return legend_handles([f"class {k}" for k in range(n_classes)])
 
 
-@plain_style
-def _digits(data, title, n_columns=10):
+def scatter(axes, points, classes, part):
+    """Draw points, of shape (N, 2), in the colours of their classes, of shape (N,).
+
+    Many points are drawn smaller and with thinner outlines, so that they do not hide each other.
+
+    Raises:
+        ValueError: if the points have another shape, or there are more classes than colours.
+    """
+    n_classes = np.max(classes) + 1
+    if points.shape[1] != 2 or n_classes > len(CLASS_COLORS):
+        raise ValueError(
+            f"can draw points of shape (N, 2) in at most {len(CLASS_COLORS)} classes, "
+            f"got shape {points.shape} and {n_classes} classes"
+        )
+    look = dict(POINTS[part])
+    full_size_up_to = {"train": 1500, "test": 375}[part]
+    if len(points) > full_size_up_to:
+        shrink = full_size_up_to / len(points)
+        look["s"] = shrink * look["s"]
+        look["linewidths"] = round(shrink * look["linewidths"], 1)
+    colors = [CLASS_COLORS[k] for k in classes]
+    axes.scatter(points[:, 0], points[:, 1], c=colors, label=part, **look)
+
+
+def fit_limits(axes, points):
+    """Set the limits of the axes so that points, of shape (N, 2), fit in, at equal scales.
+
+    The axes become 4 to 3. The points fill them in one direction, with a margin on both sides.
+    """
+    shape = np.array([4, 3])
+    low = np.min(points, axis=0)
+    high = np.max(points, axis=0)
+    unit = np.max((high - low) / shape)  # the axes are 4 units wide and 3 high
+    middle = (low + high) / 2
+    half_size = 0.55 * unit * shape  # half of it, and a tenth more for the margin
+    left, bottom = middle - half_size
+    right, top = middle + half_size
+    axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
+
+
+def legend_handles(class_names, parts=("train", "test")):
+    """Return legend entries: a colour for each class, a marker for each part of the data."""
+    handles = []
+    for name, color in zip(class_names, CLASS_COLORS, strict=False):
+        handles.append(Line2D([], [], marker="s", linestyle="", color=color, label=name))
+    for part in parts:
+        look = POINTS[part]
+        handle = Line2D(
+            [],
+            [],
+            linestyle="",
+            color="0.5",
+            marker=look["marker"],
+            markersize=look["s"] ** 0.5,  # `s` is an area
+            markeredgecolor=look["edgecolors"],
+            markeredgewidth=look["linewidths"],
+            label=part,
+        )
+        handles.append(handle)
+    return handles
+
+
+def legend_below(figure, handles, title=None):
+    """Add a legend of one line below everything else."""
+    figure.legend(
+        handles=handles,
+        title=title,
+        loc="outside lower center",
+        ncols=len(handles),
+        handlelength=1,
+        handletextpad=0.4,
+        columnspacing=1.2,
+    )
+
+
+def digits(data, title):
     """Draw two rows of training images and two of test images, with their labels."""
-    figure, panels = new_figure(9, 4.4, 4, n_columns)
+    figure, panels = new_figure(9, 4.4, 4, 10)
     for axes in panels.flat:
         axes.set_axis_off()
-    parts = (("train", data.x_train, data.y_train), ("test", data.x_test, data.y_test))
-    for rows, (part, images, targets) in zip((panels[:2], panels[2:]), parts, strict=True):
-        for axes, image, target in zip(rows.flat, images, targets, strict=False):
-            axes.imshow(image.reshape(8, 8), cmap="gray_r", vmin=0, vmax=1)
-            axes.set_title(f"{part}: {target.argmax()}", fontsize="small")
+    draw_images(panels[:2], data.x_train, data.y_train, "train")
+    draw_images(panels[2:], data.x_test, data.y_test, "test")
     figure.suptitle(title)
     return figure
 
 
-@plain_style
-def draw_curves(panels, history, marks=()):
-    """Draw the losses on the first of two axes and the accuracies on the second."""
-    epochs = history["epoch" if "epoch" in history else "step"]  # as it was called before
-    scales = {"loss": 1, "accuracy": 100}
-    for axes, (metric, scale) in zip(panels, scales.items(), strict=True):
-        for part, dashes in (("train", "-"), ("test", "--")):
-            values = scale * np.asarray(history[f"{part}_{metric}"])
-            marker = "o" if len(values) == 1 else None  # a line of one point cannot be seen
-            color = LINE_COLORS[part]
-            axes.plot(epochs, values, dashes, marker=marker, color=color, label=part)
-        for part in LINE_COLORS:
-            if f"{part}_{metric}" in marks:
-                axes.plot(
-                    epochs[-1],
-                    scale * marks[f"{part}_{metric}"],
-                    **REPORT_MARK | {"color": LINE_COLORS[part]},
-                    label=f"the report's {part}",
-                )
-        axes.set_title(metric.capitalize())
-        epoch_axis(axes, epochs[-1])
-        axes.grid(alpha=0.3)
-        axes.legend()
-    panels[0].set_ylabel("cross-entropy (nats)")
-    panels[1].set_ylabel("accuracy (%)")
+def draw_images(panels, images, targets, part):
+    """Draw an image of 8x8 pixels into each of the axes, as far as there are images."""
+    for axes, image, target in zip(panels.flat, images, targets, strict=False):
+        axes.imshow(image.reshape(8, 8), cmap="gray_r", vmin=0, vmax=1)
+        axes.set_title(f"{part}: {np.argmax(target)}", fontsize="small")
 
 
-@plain_style
+def draw_curves(axes, history, metric, scale, marks):
+    """Draw a metric, `loss` or `accuracy`, on training and test data, times `scale`."""
+    epochs = history["epoch"]
+    for part in ("train", "test"):
+        values = scale * np.asarray(history[f"{part}_{metric}"])
+        marker = "o" if len(values) == 1 else None  # a line of one point cannot be seen
+        look = {"color": LINE_COLORS[part], "linestyle": LINE_STYLES[part], "marker": marker}
+        axes.plot(epochs, values, label=part, **look)
+    for part in ("train", "test"):
+        if f"{part}_{metric}" in marks:
+            value = scale * marks[f"{part}_{metric}"]
+            look = {**REPORT_MARK, "color": LINE_COLORS[part]}
+            axes.plot(epochs[-1], value, label=f"the report's {part}", **look)
+    axes.set_title(metric.capitalize())
+    epoch_axis(axes, epochs[-1])
+    axes.grid(alpha=0.3)
+    axes.legend()
+
+
 def epoch_axis(axes, last, unit="epoch"):
-    """Let the x-axis run from 0 to `last` on a square-root scale, which leaves room for the start.
+    """Let the x-axis run from 0 to `last`, on a square-root scale: it stretches the first epochs.
 
-    There are ticks at both ends and, where their labels have room, at 1, 2, 5, 10 and so on.
+    There are ticks at both ends and, where their labels have room, at 1, 2, 5, 10, 20 and so on.
     """
     last = max(int(last), 1)
     axes.set(xlim=(0, 1.04 * last), xlabel=f"{unit} (square-root scale)")
     axes.set_xscale("function", functions=(np.sqrt, np.square))
-    apart, ticks = 0.03 * (1 + len(str(last))), [last]  # in widths of the axes
-    for tick in (m * 10**k for k in reversed(range(len(str(last)))) for m in (5, 2, 1)):
-        if apart < np.sqrt(tick / last) < np.sqrt(ticks[0] / last) - apart:
-            ticks.insert(0, tick)
-    axes.set_xticks([0, *ticks], [0, *ticks])
+
+    n_digits = len(str(last))
+    room = 0.03 * (1 + n_digits)  # for a label, as a fraction of the axis
+    ticks = [last]
+    place_of_next = 1  # of the tick to the right: 0 is the left end of the axis, 1 is `last`
+    for exponent in reversed(range(n_digits)):
+        for digit in (5, 2, 1):
+            tick = digit * 10**exponent
+            place = np.sqrt(tick / last)
+            if room < place < place_of_next - room:
+                ticks.append(tick)
+                place_of_next = place
+    ticks.append(0)
+    ticks.reverse()
+    axes.set_xticks(ticks, ticks)
 
 
-@plain_style
-def probability_bar(figure, axes):
-    """Add the colour bar of two classes beside the axes."""
-    shades = [1 - SHADE * (1 - np.array(to_rgb(color))) for color in CLASS_COLORS[:2]]
-    cmap = LinearSegmentedColormap.from_list("classes", [shades[0], "white", shades[1]])
-    scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 1), cmap)
-    beside = axes.inset_axes([1.04, 0, 0.04, 1])  # as high as the axes
-    figure.colorbar(scale, cax=beside, label="predicted probability of class 1")
+def draw_regions(axes, predict, resolution):
+    """Colour the axes by the most probable class, with lines between; return what was drawn."""
+    x, y = grid(axes, resolution)
+    points = np.column_stack([x.ravel(), y.ravel()])
+    probabilities = predict(points)
+    n_classes = probabilities.shape[1]
+    probabilities = probabilities.reshape(resolution, resolution, n_classes)
+    winner = probabilities.argmax(axis=-1)
+    # 0 where all classes are equally probable, 1 where one is certain.
+    certainty = (n_classes * probabilities.max(axis=-1) - 1) / (n_classes - 1)
+    colors = np.array([to_rgb(color) for color in CLASS_COLORS])
+    artists = [draw_shades(axes, SHADE * certainty, colors[winner])]
+
+    for k in range(n_classes):
+        others = np.delete(probabilities, k, axis=-1)
+        lead = probabilities[..., k] - others.max(axis=-1)  # of class k; at the line it is 0
+        if lead.min() < 0 < lead.max():
+            line = axes.contour(x, y, lead, levels=[0], colors="black", linewidths=1.5)
+            artists.append(line)
+        if n_classes == 2:
+            break  # the line of the other class is the same
+    return artists
 
 
 def grid(axes, resolution):
     """Return coordinates that fill the axes, x and y, each of shape (resolution, resolution)."""
-    limits = axes.get_xlim(), axes.get_ylim()
-    return np.meshgrid(*(np.linspace(*ends, resolution) for ends in limits))
+    x = np.linspace(*axes.get_xlim(), resolution)
+    y = np.linspace(*axes.get_ylim(), resolution)
+    return np.meshgrid(x, y)
 
 
-@plain_style
 def draw_shades(axes, depth, colors):
-    """Fill the axes, below everything else, with colours on white; return the artist.
+    """Fill the axes with colours, below everything else; return what was drawn.
 
     Args:
         axes: the axes, with the limits that they are to keep.
         depth: of shape (n, n), from 0 for white to 1 for the colour itself.
         colors: of shape (n, n, 3), or (3,).
     """
-    image = 1 - depth[..., None] * (1 - np.asarray(colors))
+    image = mix_with_white(colors, depth[..., np.newaxis])
     extent = (*axes.get_xlim(), *axes.get_ylim())
     return axes.imshow(image, extent=extent, origin="lower", zorder=0)
 
 
-@plain_style
-def draw_regions(axes, predict, resolution):
-    """Shade the axes by the most probable class, with lines between; return the artists."""
-    x, y = grid(axes, resolution)
-    probabilities = predict(np.column_stack([x.ravel(), y.ravel()]))
-    probabilities = probabilities.reshape(*x.shape, -1)
-    n_classes = probabilities.shape[-1]
-    # 0 where all classes are equally probable, 1 where one is certain.
-    certainty = (probabilities.max(axis=-1) * n_classes - 1) / (n_classes - 1)
-    colors = to_rgba_array(CLASS_COLORS)[probabilities.argmax(axis=-1), :3]
-    artists = [draw_shades(axes, SHADE * certainty, colors)]
-    for k in range(n_classes if n_classes > 2 else 1):
-        others = np.delete(probabilities, k, axis=-1).max(axis=-1)
-        margin = probabilities[..., k] - others
-        if margin.min() < 0 < margin.max():
-            artists.append(axes.contour(x, y, margin, levels=[0], colors="black", linewidths=1.5))
-    return artists
+def mix_with_white(colors, depth):
+    """Return the colours where depth is 1, white where it is 0, and mixtures between."""
+    white = 1
+    return white - depth * (white - np.asarray(colors))
+
+
+def probability_bar(figure, axes):
+    """Add the colour bar of two classes beside the axes."""
+    class_0 = mix_with_white(to_rgb(CLASS_COLORS[0]), SHADE)
+    class_1 = mix_with_white(to_rgb(CLASS_COLORS[1]), SHADE)
+    cmap = LinearSegmentedColormap.from_list("classes", [class_0, "white", class_1])
+    scale = ScalarMappable(Normalize(0, 1), cmap)
+    beside = axes.inset_axes([1.04, 0, 0.04, 1])  # as high as the axes
+    figure.colorbar(scale, cax=beside, label="predicted probability of class 1")
 
 
 # Below is what the scripts do with figures.
@@ -290,27 +337,29 @@ def finish(figures, args):
     """Write figures to args.output_dir, unless args.no_output, and open windows if args.show."""
     if not args.no_output:
         for name, figure in figures.items():
-            with open_whole(args.output_dir / name) as file:
-                figure.savefig(file, format="png", dpi=150)
-        for name in figures:  # only now, because where a terminal was closed nothing can be printed
-            print(f"wrote {args.output_dir / name}")
+            path = args.output_dir / name
+            scratch = f"{path}.{os.getpid()}.tmp"
+            figure.savefig(scratch, format="png", dpi=150)
+            os.replace(scratch, path)  # only now, so that there is never half a file at `path`
+            print(f"wrote {path}")
     if args.show:
-        import matplotlib.pyplot as plt
-
         for name, figure in figures.items():
-            plt.figure(name, FigureClass=lambda figure=figure, **options: figure)  # adopts it
+            open_window(figure, name)
         plt.show(block=True)
         for name in figures:
             plt.close(name)
 
 
+def open_window(figure, name):
+    """Open a window for a figure that was made without one."""
+
+    def take_this_figure(**options):  # where pyplot would make a new one
+        return figure
+
+    plt.figure(name, FigureClass=take_this_figure)
+
+
 def check_display(parser):
-    """Exit with an error of the parser where matplotlib cannot open windows."""
-    import matplotlib.pyplot as plt
-
-    if plt.get_backend().lower() in ("agg", "cairo", "pdf", "pgf", "ps", "svg", "template"):
+    """End the program with an error of the parser if matplotlib cannot open windows here."""
+    if plt.get_backend().lower() == "agg":
         parser.error("argument --show: no display or no window toolkit here; leave it out")
-
-
-if __name__ == "__main__":
-    raise SystemExit("plots.py is no script; run perceptron.py or train_mlp_numpy.py for figures")

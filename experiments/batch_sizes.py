@@ -11,6 +11,7 @@ pandas has the tables. Runs on many cores, and their file, are in study.py.
 
 import argparse
 import math
+import os
 import signal
 import sys
 import warnings
@@ -21,7 +22,7 @@ try:
     import pandas as pd
     from joblib import Parallel, delayed
 
-    from experiments.study import COLUMNS, RUNS, Study, finished_runs, interrupt, signals_to
+    from experiments.study import RUNS, Study, finished_runs, interrupt, signals_to
 except ImportError as error:
     where = "run python -m experiments.batch_sizes in the project's folder"
     remedy = f"{error}: {where}, after .venv/bin/pip install -r requirements-extra.txt"
@@ -38,10 +39,18 @@ from experiments.runs import (
     fastest_backend,
     name_of,
     progress,
+    status_of,
     train_from_seed,
 )
-from mlp_numpy import open_whole
-from train_mlp_numpy import METRICS, PARSER, add_flags, check_flags, load_data, number, run
+from train_mlp_numpy import (
+    COLUMNS,
+    METRICS,
+    add_flags,
+    check_flags,
+    load_data,
+    new_parser,
+    number,
+)
 
 ABOVE = f"above {STUCK_ABOVE}"  # names the share of runs with such a final training loss
 COLOR = "#542788"  # of runs: not that of a class
@@ -137,7 +146,6 @@ def as_text(summary, with_report=False):
     return table.rename_axis(index=None, columns="batch size")  # the heading of the first column
 
 
-@plots.plain_style
 def figure_4(histories, title=None, x="epoch", with_report=False):
     """Figure 4: how the curves of many seeds spread, a column for each batch size.
 
@@ -207,7 +215,6 @@ def read_runs(folder):
     return pd.read_csv(f"{folder}/{RUNS}", dtype={"batch_size": str})
 
 
-@plots.plain_style
 def ends_figure(studies, title=None):
     """Draw the test accuracies with which runs end, a panel for each study, a dict by its title.
 
@@ -253,8 +260,12 @@ BUDGETS = {
 
 def parse_args(argv):
     """Return the parser and the parsed command line."""
-    parser = argparse.ArgumentParser(description="Compare batch sizes over many seeds.", **PARSER)
-    flag, positive, by_budget = parser.add_argument, number(int, 1), {"default": argparse.SUPPRESS}
+    parser = new_parser(
+        "Compare batch sizes over many seeds.", "python -m experiments.batch_sizes --n_seeds 20"
+    )
+    flag = parser.add_argument
+    positive = number(int, 1)
+    by_budget = {"default": argparse.SUPPRESS}
     flag("--batch_sizes", type=batch_sizes, default="1,16,64,256,full", help="such as 16,64,full")
     flag("--n_seeds", type=positive, default=100, help="runs of each batch size, from --seed on")
     flag("--budget", choices=BUDGETS, default="epochs", help="what every run gets as many of")
@@ -264,7 +275,7 @@ def parse_args(argv):
     add_flags(parser, fastest_backend())
     parser.set_defaults(seed=0)
     flag = parser.add_mutually_exclusive_group().add_argument
-    flag("--n_jobs", type=number(int, 1, 1000, all=-1), default="all", help="runs at a time")
+    flag("--n_jobs", type=jobs_or_all, default="all", help="runs at a time")
     flag("--dask", metavar="ADDRESS", help="run on the Dask cluster of this scheduler")
     args = parser.parse_args(argv)
     for name, value in BUDGETS[args.budget].items():
@@ -275,6 +286,13 @@ def parse_args(argv):
         parser.error("argument --resume: with --no_output there are no files to go on with")
     check_flags(parser, args)
     return parser, args
+
+
+def jobs_or_all(text):
+    """Parse --n_jobs: a whole number, or `all`, which is -1."""
+    if text == "all":
+        return -1
+    return number(int, 1, 1000)(text)
 
 
 def connect(parser, address):
@@ -292,9 +310,9 @@ def connect(parser, address):
 def main(argv=None):
     """Compare from the command line; return the exit status."""
     parser, args = parse_args(argv)
+    plots.plt.style.use("default")  # whatever the user's settings of matplotlib are
     settings = {name: str(getattr(args, name)) for name in SETTINGS}
     settings["dnn_hidden_units"] = ",".join(map(str, args.dnn_hidden_units)) or "none"
-    settings["noise"] = str(args.noise + 0.0)  # also where that is -0.0
 
     data = load_data(args.dataset, args.n_samples, args.noise, seed=args.data_seed)
     n_rows, n_updates, tasks = len(data.x_train), {}, {}
@@ -315,6 +333,7 @@ def main(argv=None):
     try:
         if study.folder:
             study.begin(tasks, args.resume)
+            study.folder.mkdir(parents=True, exist_ok=True)
     except ValueError as error:
         parser.error(f"argument --output_dir: {error}")
     client = connect(parser, args.dask) if args.dask else None
@@ -358,9 +377,11 @@ def main(argv=None):
     print(f"{ABOVE}: the share of runs with such a final train loss")
     if study.folder:
         for name, content in (RUNS, runs), (SUMMARY, summary.reset_index()):
-            with open_whole(study.folder / name) as file:
-                content.to_csv(file, index=False)
-            print(f"wrote {study.folder / name}")
+            path = study.folder / name
+            scratch = f"{path}.{os.getpid()}.tmp"
+            content.to_csv(scratch, index=False)
+            os.replace(scratch, path)  # only now, so that there is never half a file at `path`
+            print(f"wrote {path}")
     if study.folder or args.show:
         x = "epoch"
         if args.budget == "updates":
@@ -375,4 +396,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    run(main)
+    sys.exit(status_of(main))

@@ -6,26 +6,28 @@ trains a network with the full batch, one in batches of 16 and one row by row, a
 initial weights, and draws them side by side at the same epochs.
 """
 
-import argparse
 import copy
 import io
+import os
+import sys
+from pathlib import Path
 
 import numpy as np
 from matplotlib.colors import LightSource, to_rgba_array
+from matplotlib.figure import Figure
 from PIL import Image
 
 import plots
-from experiments.runs import batch_sizes, fastest_backend, name_of, progress
-from mlp_numpy import MLP, open_whole
+from experiments.runs import batch_sizes, fastest_backend, name_of, progress, status_of
+from mlp_numpy import MLP
 from modules import as_rng
 from train_mlp_numpy import (
-    PARSER,
     accuracy,
     add_flags,
     check_flags,
     load_data,
+    new_parser,
     number,
-    run,
     train,
 )
 
@@ -79,7 +81,6 @@ def boundary_frames(runs, data, resolution=120):
             artist.remove()
 
 
-@plots.plain_style
 def empty_panels(names, data):
     """Return a Figure with a panel for each batch size, a text, that shows the test points."""
     figure, panels = plots.new_figure(3.2 * len(names), 3.4, 1, len(names), squeeze=False)
@@ -93,7 +94,6 @@ def empty_panels(names, data):
     return figure
 
 
-@plots.plain_style
 def draw_frame(figure, epoch, networks, data, resolution):
     """Draw the decision boundaries of networks, one in each panel; return what to remove again."""
     artists = []
@@ -106,7 +106,6 @@ def draw_frame(figure, epoch, networks, data, resolution):
     return artists
 
 
-@plots.plain_style
 def stages(data, batch_sizes, epochs, seed, resolution=80, **options):
     """Train with each batch size, and draw the boundary at each of the epochs, row by row.
 
@@ -137,7 +136,6 @@ def check_plane(data):
         raise ValueError(f"a boundary in the plane has two features, not {data.x_train.shape[1]}")
 
 
-@plots.plain_style
 def sheet_figure(predict, data, title=None, x_2=0.25, resolution=80):
     """Draw the log-odds of two classes as a sheet above the plane, and a cut through it at one x_2.
 
@@ -153,7 +151,7 @@ def sheet_figure(predict, data, title=None, x_2=0.25, resolution=80):
         p = np.maximum(predict(np.column_stack([x.ravel(), y.ravel()])), 1e-15)
         return np.log(p[:, 1] / p[:, 0]).reshape(x.shape)
 
-    figure = plots.PlainFigure(figsize=(10, 4.6), layout="constrained")
+    figure = Figure(figsize=(10, 4.6), layout="constrained")
     sheet, cut = figure.add_subplot(121, projection="3d"), figure.add_subplot(122)
     plots.fit_limits(cut, data.x_train)  # for the grid
     x, y = plots.grid(cut, resolution)
@@ -183,7 +181,6 @@ def sheet_figure(predict, data, title=None, x_2=0.25, resolution=80):
     return figure
 
 
-@plots.plain_style
 def animation(figures, dpi=96):
     """Return an animation that repeats for ever, as the bytes of a GIF.
 
@@ -215,8 +212,10 @@ def animation(figures, dpi=96):
 
 def main(argv=None):
     """Draw the animation from the command line; return the exit status."""
-    what = "Animate the decision boundaries of several batch sizes as they form."
-    parser = argparse.ArgumentParser(description=what, **PARSER)
+    parser = new_parser(
+        "Animate the decision boundaries of several batch sizes as they form.",
+        "python -m experiments.boundary --output_dir figures",
+    )
     flag = parser.add_argument
     flag("--batch_sizes", type=batch_sizes, default="full,16,1", help="a panel for each")
     flag("--max_steps", type=number(int, 1), default=1500, help="the epoch of the last frame")
@@ -227,8 +226,9 @@ def main(argv=None):
     if args.show:
         parser.error(f"argument --show: windows show no animation; open {FILE} instead")
     check_flags(parser, args)
+    plots.plt.style.use("default")  # whatever the user's settings of matplotlib are
     data = load_data(args.dataset, args.n_samples, args.noise, seed=args.data_seed)
-    options, runs = {"learning_rate": args.learning_rate, "backend": args.backend}, {}
+    runs = {}
     for size in args.batch_sizes:
         networks = snapshots(
             data,
@@ -236,17 +236,21 @@ def main(argv=None):
             args.seed,
             args.dnn_hidden_units,
             batch_size=size,
-            **options,
+            learning_rate=args.learning_rate,
+            backend=args.backend,
         )
         runs[name_of(size)] = networks
         last = test_percent(networks[args.max_steps], data)
         print(f"batch size {name_of(size)}: {last} at epoch {args.max_steps}", flush=True)
     if not args.no_output:
-        with open_whole(args.output_dir / FILE) as file:
-            file.write(animation(boundary_frames(runs, data)))
-        print(f"wrote {args.output_dir / FILE}")
+        args.output_dir.mkdir(parents=True, exist_ok=True)
+        path = args.output_dir / FILE
+        scratch = Path(f"{path}.{os.getpid()}.tmp")
+        scratch.write_bytes(animation(boundary_frames(runs, data)))
+        os.replace(scratch, path)  # only now, so that there is never half a file at `path`
+        print(f"wrote {path}")
     return 0
 
 
 if __name__ == "__main__":
-    run(main)
+    sys.exit(status_of(main))

@@ -10,17 +10,17 @@ right one tells why many of them get far: below 90 degrees it still leads downhi
 The batches are of 16: with the full batch even the right gradient gets no further than a line.
 """
 
-import argparse
+import sys
 from functools import partial
 
 import numpy as np
 
 import plots
-from experiments.runs import progress
+from experiments.runs import progress, status_of
 from gradient_check import LIMIT, check_network, error_text
 from mlp_numpy import MLP
 from modules import CrossEntropy, Linear, ReLU
-from train_mlp_numpy import PARSER, load_data, run, train
+from train_mlp_numpy import load_data, new_parser, train
 
 BUGS = {}  # by name: a subclass of Linear, ReLU or MLP that has the bug
 
@@ -146,7 +146,7 @@ def angle(bug, data, seed=0, *, learning_rate=0.1, batch_size=16):
     rng, loss, cosines = np.random.RandomState(seed), CrossEntropy(), []
     sizes = data.x_train.shape[1], [20], data.y_train.shape[1]
     wrong, right = network_with(bug, *sizes, rng), MLP(*sizes)
-    for ours, theirs in zip(right.layers[::2], wrong.layers[::2], strict=True):
+    for ours, theirs in zip(right.linear_layers, wrong.linear_layers, strict=True):
         ours.params = theirs.params  # the same weights, now and after every update
     order = rng.permutation(len(data.x_train))
     for rows in np.split(order, range(batch_size, len(order), batch_size)):
@@ -154,8 +154,11 @@ def angle(bug, data, seed=0, *, learning_rate=0.1, batch_size=16):
         for model in (wrong, right):
             loss.forward(model.forward(data.x_train[rows]), data.y_train[rows])
             model.backward(loss.backward())
-            grads = [grad for layer in model.layers[::2] for grad in layer.grads.values()]
-            gradients.append(np.concatenate([grad.ravel() for grad in grads]))
+            parts = []
+            for linear in model.linear_layers:
+                parts.append(linear.grads["weight"].ravel())
+                parts.append(linear.grads["bias"])
+            gradients.append(np.concatenate(parts))
         lengths = np.linalg.norm(gradients, axis=1).prod()
         cosines += [gradients[0] @ gradients[1] / lengths] if lengths > 0 else []
         wrong.update(learning_rate)
@@ -194,7 +197,6 @@ def verdict_table(judged):
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
-@plots.plain_style
 def verdict_figure(judged, title=None):
     """Draw the accuracies beside the gradient errors, a line for each of the `verdicts`."""
     n_rows = len(judged)
@@ -217,9 +219,12 @@ def verdict_figure(judged, title=None):
 
 
 def main(argv=None):
-    """Print the table."""
-    what = "Train networks with classic bugs, and check their gradients."
-    argparse.ArgumentParser(description=what, **PARSER).parse_args(argv)
+    """Print the table; return the exit status."""
+    parser = new_parser(
+        "Train networks with classic bugs, and check their gradients.",
+        "python -m experiments.gradient_bugs",
+    )
+    parser.parse_args(argv)
     judged = verdicts(load_data())
     print(verdict_table(judged).to_string())
     print(f"accuracy: median [least, most] of {len(judged[0][1])} runs")
@@ -229,4 +234,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    run(main)
+    sys.exit(status_of(main))

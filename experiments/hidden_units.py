@@ -48,7 +48,7 @@ def unit_inputs(model, x):
 
     A network of another form than the one above is a ValueError.
     """
-    weights = [layer.params["weight"] for layer in model.layers[::2]]
+    weights = [linear.params["weight"] for linear in model.linear_layers]
     if len(model.layers) != 4 or weights[-1].shape[1] != 2:
         shape = "-".join(str(len(weight)) for weight in weights) + f"-{weights[-1].shape[1]}"
         raise ValueError(f"the network must have one hidden layer and two classes, got {shape}")
@@ -184,7 +184,6 @@ def trained_on(runs, data, **options):
     return pd.DataFrame.from_dict(rows, orient="index", columns=names)
 
 
-@plots.plain_style
 def unit_maps(model, data, title=None, resolution=80):
     """Draw a small map of the plane for each hidden unit: where it fires, and what it contributes.
 
@@ -224,7 +223,6 @@ def unit_maps(model, data, title=None, resolution=80):
     return figure
 
 
-@plots.plain_style
 def fold_figure(groups, data, title=None):
     """Draw the fold sums of each run of `by_outcome` as a mark, the stuck as crosses."""
     figure, axes = plots.new_figure(6.2, 4.6)
@@ -243,7 +241,3 @@ def fold_figure(groups, data, title=None):
     axes.grid(alpha=0.3)
     axes.legend(loc="center left")
     return figure
-
-
-if __name__ == "__main__":
-    raise SystemExit("hidden_units.py is no script; mlp_visualization.ipynb shows what it draws")

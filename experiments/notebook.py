@@ -108,11 +108,12 @@ def gradient_table(checks):
 
     from gradient_check import LIMIT, error_text
 
-    def names(gradients):
-        return "every weight and bias" if "weight_0" in {*gradients} else ", ".join(gradients)
-
     groups = pd.DataFrame(checks).groupby("subject", sort=False)
-    table = groups.agg({"gradient": names, "elements": "sum", "error": "max"})
+    table = groups.agg(
+        {"gradient": ", ".join, "elements": "sum", "error": "max", "in_network": "first"}
+    )
+    in_network = table.pop("in_network")
+    table.loc[in_network, "gradient"] = "every weight and bias"
     table["verdict"] = ["right" if error < LIMIT else "WRONG" for error in table["error"]]
     table["error"] = [error_text(error) for error in table["error"]]
     columns = {"gradient": "gradients", "error": "largest relative error"}
@@ -138,7 +139,3 @@ def boundaries(predicts, data):
         plots.probability_bar(figure, panels[0, -1])
     plots.legend_below(figure, handles)
     return figure
-
-
-if __name__ == "__main__":
-    raise SystemExit("notebook.py is no script; open mlp_visualization.ipynb")

@@ -9,6 +9,7 @@ import asyncio
 import html
 import math
 import time
+from contextlib import suppress
 from functools import cache, partial
 
 import ipywidgets
@@ -209,13 +210,11 @@ class Playground:
         """Say how the initial weights relate to those of the network `old`, if there is one."""
         if old is None:
             return ""
-        old, new = (
-            [linear.params["weight"] for linear in m.layers[::2]]
-            for m in (old, self.training.model)
-        )
-        if [weight.shape for weight in old] != [weight.shape for weight in new]:
+        weights = [linear.params["weight"] for linear in self.training.model.linear_layers]
+        old_weights = [linear.params["weight"] for linear in old.linear_layers]
+        if [weight.shape for weight in old_weights] != [weight.shape for weight in weights]:
             return "A network of another shape cannot have the same initial weights."
-        same = all(map(np.array_equal, old, new))
+        same = all(map(np.array_equal, old_weights, weights))
         return f"Its initial weights are {'those' if same else 'not those'} of the run before."
 
     def _plant(self):
@@ -263,7 +262,8 @@ class Playground:
         self.buttons["Play"].description, self.bar.layout.display = "Play", "none"
         if task:
             task.cancel()
-            self.training.keep()
+            with suppress(FloatingPointError):  # it has just diverged; "Play" will say so
+                self.training.keep()
         return task and self.work
 
     async def _watch(self, work, *args):
@@ -300,10 +300,10 @@ class Playground:
                 while training.epoch < self.settings["epochs"]:
                     training.advance()
                     await self._breathe()
+                training.keep()
             except FloatingPointError:
                 n_diverged += 1
                 continue
-            training.keep()
             ends.append(training.entries[-1])
             n_above = sum(end["train_loss"] > STUCK_ABOVE for end in ends)
             title = (
@@ -394,7 +394,3 @@ class Playground:
 def stage():
     """Return the widget that holds all the others; a kernel has one."""
     return ipywidgets.VBox(model_id=MODEL)
-
-
-if __name__ == "__main__":
-    raise SystemExit("playground.py is no script; open mlp_visualization.ipynb")

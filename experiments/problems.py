@@ -51,7 +51,3 @@ def bayes_accuracy(name, noise, data):
         accuracy(densities(x), y)
         for x, y in ((data.x_train, data.y_train), (data.x_test, data.y_test))
     ]
-
-
-if __name__ == "__main__":
-    raise SystemExit("problems.py is no script; mlp_visualization.ipynb uses it")

@@ -36,7 +36,3 @@ def beside_report(history):
 
     ours = {key: history[key][-1] for key in FULL_BATCH}
     return pd.DataFrame({"ours": ours, "report": FULL_BATCH}).round(4)
-
-
-if __name__ == "__main__":
-    raise SystemExit("report.py is no script; run for example: python -m experiments.batch_sizes")

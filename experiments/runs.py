@@ -1,14 +1,15 @@
-"""What all experiments share: a network, made and trained from one seed, and the flags of that."""
+"""What the experiments share: a network, made and trained from one seed, and their commands."""
 
 import builtins
 import importlib.util
+import sys
 from typing import NamedTuple
 
 from tqdm import tqdm
 
 from mlp_numpy import MLP
 from modules import as_rng
-from train_mlp_numpy import number, train
+from train_mlp_numpy import discard_output, rows_or_full, train
 
 # The runs of the study that leave the plateau end with a training loss below 0.12, the stuck ones
 # with one near 0.25 (with batches of 16 rows, after 1500 epochs).
@@ -52,8 +53,9 @@ def fastest_backend():
 
 
 def batch_sizes(text):
-    """Parse `--batch_sizes`: whole numbers or `full`, with commas between."""
-    return list(dict.fromkeys(number(int, 1, full=None)(size) for size in text.split(",")))
+    """Parse --batch_sizes: whole numbers or `full`, with commas between."""
+    sizes = [rows_or_full(size) for size in text.split(",")]
+    return list(dict.fromkeys(sizes))  # each of them once
 
 
 def name_of(batch_size):
@@ -61,5 +63,14 @@ def name_of(batch_size):
     return str(batch_size or "full")
 
 
-if __name__ == "__main__":
-    raise SystemExit("runs.py is no script; run for example: python -m experiments.batch_sizes")
+def status_of(main):
+    """Run the `main` of a command; return its exit status, also where it is cut short."""
+    try:
+        status = main()
+        sys.stdout.flush()  # here, so that a BrokenPipeError is raised here
+    except KeyboardInterrupt:
+        return 130  # as shells expect it after Ctrl-C
+    except BrokenPipeError:  # the reader has gone, as with `| head -1`
+        discard_output()
+        return 1
+    return status

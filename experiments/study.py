@@ -16,10 +16,9 @@ import pandas as pd
 from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 
 from experiments.runs import name_of, train_from_seed
-from train_mlp_numpy import METRICS
+from train_mlp_numpy import COLUMNS
 
 HISTORIES, RUNS = "histories.jsonl", "runs.csv"
-COLUMNS = ("epoch", *METRICS)  # what is kept of a history
 
 
 def train_run(data, n_hidden, batch_size, seed, options):
@@ -133,9 +132,9 @@ def read_run(line):
     """
     settings = json.loads(line)
     name, seed, history = (settings.pop(key) for key in ("batch_size", "seed", "history"))
-    columns = [history["epoch" if "epoch" in history else "step"]]  # as it was once called
-    columns += [history[metric] for metric in METRICS]
-    values, seconds = np.array(columns), settings.pop("seconds")
+    columns = [history[name] for name in COLUMNS]
+    values = np.array(columns)
+    seconds = settings.pop("seconds")
     is_right = isinstance(name, str) and type(seed) is int and values.ndim == 2 and values.size
     if not (is_right and np.isfinite(values).all() and math.isfinite(seconds)):
         raise ValueError("wrong values")
@@ -149,7 +148,3 @@ def rows_of(path, columns):
     except (KeyError, ValueError):
         return {None}
     return {*table.itertuples(index=False, name=None)}
-
-
-if __name__ == "__main__":
-    raise SystemExit("study.py is no script; run for example: python -m experiments.batch_sizes")

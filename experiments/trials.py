@@ -74,7 +74,3 @@ TRIALS = (
         "the boundary: where is it short of folds? Then try 20 seeds, and 20 with two layers: 6,6.",
     ),
 )
-
-
-if __name__ == "__main__":
-    raise SystemExit("trials.py is no script; open mlp_visualization.ipynb")

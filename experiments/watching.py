@@ -11,6 +11,7 @@ import contourpy
 import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 import plots
@@ -18,7 +19,7 @@ from experiments.boundary import epochs_to_show
 from experiments.hidden_units import describe, fold_sums, output_weights
 from experiments.runs import fastest_backend
 from mlp_numpy import MLP
-from modules import as_rng
+from modules import ReLU, as_rng
 from train_mlp_numpy import epoch_runner, evaluate
 
 
@@ -61,8 +62,8 @@ class Training:
             self.order = self.rng.permutation(len(self.data.x_train))
         rows, self.order = np.split(self.order, [self.batch_size if one_batch else len(self.order)])
         with np.errstate(over="ignore", invalid="ignore"):
-            nan_if_diverged = self.run(rows)
-        if not math.isfinite(nan_if_diverged):
+            loss = self.run(rows)  # or, compiled, a number that is finite as long as the loss is
+        if not math.isfinite(loss):
             remedy = f"try a learning rate below {self.learning_rate:g}"
             raise FloatingPointError(f"training diverged after epoch {self.epoch:.0f}: {remedy}")
         self.n_updates += math.ceil(len(rows) / self.batch_size)
@@ -77,8 +78,13 @@ class Training:
             self.keep()
             yield True
 
+    @np.errstate(over="ignore", invalid="ignore")  # where training diverges, evaluate says so
     def keep(self):
-        """Keep a copy of the network as it is now, and how well it does."""
+        """Keep a copy of the network as it is now, and how well it does.
+
+        Raises:
+            FloatingPointError: if a loss is infinite or NaN; then no copy is kept.
+        """
         self.entries.append({"epoch": self.epoch, **evaluate(self.model, self.data)})
         self.model.forward(self.data.x_test[:1])  # or the copy would hold on to all rows
         self.networks.append(copy.deepcopy(self.model))
@@ -90,12 +96,11 @@ class Training:
 def new_panels(n_rows=1, bottom=0.13):
     """Return a Figure and its axes, one below the other."""
     # A fixed layout: to compute one would take longer than to draw.
-    figure = plots.PlainFigure(figsize=(5.4, 4.4), dpi=720 / 5.4)
+    figure = Figure(figsize=(5.4, 4.4), dpi=720 / 5.4)
     figure.subplots_adjust(left=0.12, right=0.97, bottom=bottom, top=0.92)
     return figure, figure.subplots(n_rows, sharex=True)
 
 
-@plots.plain_style
 def boundary_figure(network, data, title):
     """Draw the decision boundary, and dotted the lines where the first hidden layer folds."""
     figure, axes = new_panels(bottom=0.2)
@@ -115,7 +120,6 @@ def boundary_figure(network, data, title):
     return figure
 
 
-@plots.plain_style
 def units_figure(network, data):
     """Draw a map of each hidden unit: how far its input is above 0, and the line where it is 0.
 
@@ -128,7 +132,10 @@ def units_figure(network, data):
     side = 40  # pixels of a map
     x, y = plots.grid(axes, side)
     network.forward(np.column_stack([x.ravel(), y.ravel()]))
-    layers = [linear.out.reshape(side, side, -1) for linear in network.layers[:-2:2]]
+    layers = []
+    for layer in network.layers:
+        if isinstance(layer, ReLU):
+            layers.append(layer.x.reshape(side, side, -1))
     title = "The hidden units" if layers else "No hidden units"
     if len(layers) == 1 and data.y_train.shape[1] == 2:
         units = describe(network, data.x_train)
@@ -167,7 +174,6 @@ def units_figure(network, data):
     return figure
 
 
-@plots.plain_style
 def curves_figure(history, epoch, before, best, limits):
     """Draw the losses and the accuracies up to now, those of the run before in grey.
 
@@ -199,7 +205,6 @@ def curves_figure(history, epoch, before, best, limits):
     return figure
 
 
-@plots.plain_style
 def ends_figure(ends, title):
     """Draw where runs end: `ends` has an entry of a Training for each, its last."""
     figure, axes = new_panels()
@@ -211,7 +216,3 @@ def ends_figure(ends, title):
     axes.set_xlim(left=0)
     axes.grid(alpha=0.3)
     return figure
-
-
-if __name__ == "__main__":
-    raise SystemExit("watching.py is no script; open mlp_visualization.ipynb")

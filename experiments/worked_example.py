@@ -17,22 +17,28 @@ def worked_example(x, y, weight_1, bias_1, weight_2, bias_2, learning_rate):
     """
     from IPython.display import HTML
 
-    x, y, loss = np.atleast_2d(x), np.atleast_2d(y), CrossEntropy()
+    x = np.atleast_2d(x)
+    y = np.atleast_2d(y)
+    loss = CrossEntropy()
     model = MLP(x.shape[1], [len(bias_1)], y.shape[1])
     first, relu, last, softmax = model.layers
     first.params = {"weight": np.array(weight_1, float), "bias": np.array(bias_1, float)}
     last.params = {"weight": np.array(weight_2, float), "bias": np.array(bias_2, float)}
-    before = loss.forward(model.forward(x), y)
+    a = first.forward(x)
+    h = relu.forward(a)
+    z = last.forward(h)
+    p = softmax.forward(z)
+    before = loss.forward(p, y)
     dz = loss.backward()
     dh = last.backward(dz)
     da = relu.backward(dh)
     first.backward(da)
     steps = [
         ("the point", "x", x),
-        ("first Linear", "a = x W₁ + b₁", first.out),
-        ("ReLU: hidden units", "h = max(0, a)", last.x),
-        ("last Linear: logits", "z = h W₂ + b₂", last.out),
-        ("SoftMax: probabilities", "p = softmax(z)", softmax.out),
+        ("first Linear", "a = x W₁ + b₁", a),
+        ("ReLU: hidden units", "h = max(0, a)", h),
+        ("last Linear: logits", "z = h W₂ + b₂", z),
+        ("SoftMax: probabilities", "p = softmax(z)", p),
         ("its class, one-hot", "y", y),
         ("CrossEntropy: the loss", "L = &minus;Σ y log p", before),
         ("back through CrossEntropy and SoftMax", "dz = (p &minus; y) / N", dz),
@@ -65,7 +71,6 @@ def as_text(numbers):
     return "\n".join("".join(f"{number:9g}" for number in row) for row in rows)
 
 
-@plots.plain_style
 def draw_network(sizes):
     """Draw a network with these layer sizes, such as [2, 20, 2]: its units, weights and shapes.
 
@@ -103,7 +108,3 @@ def unit_heights(size):
     n = min(size, 21)
     heights = (np.arange(n)[::-1] - (n - 1) / 2) / max(n - 1, 4)
     return heights if size <= 20 else heights[np.abs(heights) > 0.06]  # room for the dots
-
-
-if __name__ == "__main__":
-    raise SystemExit("worked_example.py is no script; open mlp_visualization.ipynb")

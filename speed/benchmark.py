@@ -8,7 +8,6 @@ Then all take turns (rounds.py). The table gives the median time of an epoch, it
 included, and the median of its ratio to our compiled loop within a round.
 """
 
-import argparse
 import csv
 import importlib.metadata
 import io
@@ -17,13 +16,12 @@ import os
 import platform
 import re
 import statistics
-import tempfile
+import sys
 from pathlib import Path
 
-from mlp_numpy import open_whole
 from speed import contenders
 from speed.rounds import TABLE, Case, Row, measure
-from train_mlp_numpy import PARSER, folder, number, run
+from train_mlp_numpy import check_folder, discard_output, folder_path, new_parser, number
 
 HEADINGS = {  # of the functions in contenders.py
     "straightforward": "straightforward",
@@ -139,9 +137,10 @@ def draw(rows):
     """Return a matplotlib Figure of how many times as long as ours others take."""
     import plots  # not above: each contender's process imports this file as well
 
+    plots.plt.style.use("default")  # whatever the user's settings of matplotlib are
     cases = list(dict.fromkeys(row.case for row in rows))
     figure, axes = plots.new_figure(9, 2.1 + 0.42 * len(cases))
-    plots.plain_style(draw_ratios)(figure, axes, rows, cases)
+    draw_ratios(figure, axes, rows, cases)
     return figure
 
 
@@ -195,33 +194,61 @@ def tell(text):
 
 
 def main(argv=None):
-    """Measure; print and write."""
-    about = "Time an epoch of ours and of others, in about ten minutes."
-    parser = argparse.ArgumentParser(description=about, **PARSER)
-    flag, files = parser.add_argument, "folder for side_by_side.md, .csv, .png"
-    flag("--n_rounds", type=number(int, 1), default=15, help="how often each is timed")
-    flag("--output_dir", type=folder, default="outputs", help=files)
-    args = parser.parse_args(argv)
+    """Measure, print and write; return the exit status."""
+    args = parse_flags(argv)
     try:
-        args.output_dir.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=args.output_dir).close()
-    except OSError as error:
-        parser.error(f"argument --output_dir: {error}; name a folder that can be written")
-    machine, rows = this_machine(), []
-    tell(machine)
-    for row in measure_all(args.n_rounds):
-        rows.append(row)
-        tell(f"{row.case}: {HEADINGS[row.contender]} {in_words(row)}")
-    text, lines, picture = report(rows, machine), io.StringIO(), io.BytesIO()
-    tell(f"\n{text}")
-    csv.writer(lines, lineterminator="\n").writerows([Row._fields, *rows])
-    draw(rows).savefig(picture, dpi=150)
-    contents = {"md": text.encode(), "csv": lines.getvalue().encode(), "png": picture.getvalue()}
-    for ending, content in contents.items():
-        with open_whole(args.output_dir / f"side_by_side.{ending}") as file:
-            file.write(content)
+        measure_and_report(args)
+    except KeyboardInterrupt:
+        return 130  # as shells expect it after Ctrl-C
+    except BrokenPipeError:  # the reader has gone, as with `| head -1`
+        discard_output()
+        return 1
     return 0
 
 
+def parse_flags(argv):
+    """Return the flags; exit with status 2, before any work, if the folder cannot be written."""
+    parser = new_parser(
+        "Time an epoch of ours and of others, in about ten minutes.",
+        "python -m speed.benchmark --n_rounds 3",
+    )
+    flag = parser.add_argument
+    files = "folder for side_by_side.md, .csv, .png"
+    flag("--n_rounds", type=number(int, 1), default=15, help="how often each is timed")
+    flag("--output_dir", type=folder_path, default="outputs", help=files)
+    args = parser.parse_args(argv)
+    check_folder(parser, args.output_dir)
+    return args
+
+
+def measure_and_report(args):
+    """Measure as the flags say, print each row when it is there, and write the report."""
+    machine = this_machine()
+    tell(machine)
+    rows = []
+    for row in measure_all(args.n_rounds):
+        rows.append(row)
+        tell(f"{row.case}: {HEADINGS[row.contender]} {in_words(row)}")
+    text = report(rows, machine)
+    tell(f"\n{text}")
+    write(args.output_dir, rows, text)
+
+
+def write(folder, rows, text):
+    """Write side_by_side.md, .csv and .png, each whole or not at all."""
+    lines = io.StringIO()
+    csv.writer(lines, lineterminator="\n").writerows([Row._fields, *rows])
+    picture = io.BytesIO()
+    draw(rows).savefig(picture, dpi=150)
+    contents = {"md": text.encode(), "csv": lines.getvalue().encode(), "png": picture.getvalue()}
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for ending, content in contents.items():
+        path = folder / f"side_by_side.{ending}"
+        scratch = Path(f"{path}.{os.getpid()}.tmp")
+        scratch.write_bytes(content)
+        os.replace(scratch, path)  # only now, so that there is never half a file at `path`
+
+
 if __name__ == "__main__":
-    run(main)
+    sys.exit(main())

@@ -58,8 +58,8 @@ def compile_epoch(plain, model, data, batch_size, learning_rate):
     """Return a compiled `plain(model, data, batch_size, learning_rate, order)`, of `order` alone.
 
     `plain` is train_mlp_numpy.train_epoch. Each call reads the parameters from the model's layers
-    and assigns new arrays in the end; their gradients stay as they are. It returns a float, which
-    is NaN once training has diverged.
+    and assigns new arrays in the end; their gradients stay as they are. It returns a number that is
+    finite as long as the loss of the last batch is.
 
     Raises:
         ValueError: for a model that is no MLP of Linear, ReLU, ..., Linear, SoftMax, when the
@@ -80,7 +80,8 @@ def check_equal(plain):
     x[0] = 0  # without a bias, every unit is at the kink of its ReLU
     data, order = SimpleNamespace(x_train=x, y_train=targets), rng.permutation(140)
     models = MLP(17, [20, 18], 3), MLP(17, [20, 18], 3)
-    layers = list(zip(*map(linear_layers, models), strict=True))
+    check_model(models[0])
+    layers = list(zip(models[0].linear_layers, models[1].linear_layers, strict=True))
     for pair in layers:  # from weights of our own: those of modules.py may be anything
         weight = rng.normal(0, 0.3, pair[0].params["weight"].shape)
         for linear in pair:
@@ -119,9 +120,10 @@ def load(run):
 
 def unchecked_epoch(model, data, batch_size, learning_rate):
     """Return what `compile_epoch` returns."""
+    check_model(model)
     x = np.require(data.x_train, float, ["C", "A", "W"])  # the one kind that is compiled for
     labels = data.y_train.argmax(axis=1)
-    inputs = [len(linear.params["weight"]) for linear in linear_layers(model)[1:]]
+    inputs = [len(linear.params["weight"]) for linear in model.linear_layers[1:]]
     kinds = [*map(type, model.layers)]
     sizes = np.array([x.shape[1], *inputs, data.y_train.shape[1]])
     params = aligned(sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes)))
@@ -131,7 +133,8 @@ def unchecked_epoch(model, data, batch_size, learning_rate):
         weight, bias = np.split(params[begin:end], [n_in * n_out])
         wide = is_wide(n_in, n_out)
         weight = weight.reshape(n_in, n_out) if wide else weight.reshape(n_out, n_in).T
-        slots += [(2 * i, "weight", weight), (2 * i, "bias", bias)]
+        slots.append((i, "weight", weight))
+        slots.append((i, "bias", bias))
     outputs = aligned(BLOCK * sizes.sum())
     gradients = aligned(2 * BLOCK * sizes[1:].max())
     updated = aligned(len(params))
@@ -139,27 +142,28 @@ def unchecked_epoch(model, data, batch_size, learning_rate):
     work = params, sizes, x, labels, *numbers, outputs, gradients, updated
 
     def run_epoch(order):
-        layers = model.layers
-        if [*map(type, layers)] != kinds:
+        if [*map(type, model.layers)] != kinds:
             raise ValueError("the layers have changed since training began; choose backend 'numpy'")
+        linear_layers = model.linear_layers
         for i, name, view in slots:
-            param = layers[i].params[name]
+            param = linear_layers[i].params[name]
             if np.shape(param) != view.shape:
                 raise ValueError(f"{name} must have shape {view.shape}, got {np.shape(param)}")
             view[...] = param
         total = run_updates(order, *work)
         for i, name, view in slots:
-            layers[i].params[name] = view.copy()
+            linear_layers[i].params[name] = view.copy()
         return total
 
     return run_epoch
 
 
-def linear_layers(model):
-    """Return the Linear layers, or raise ValueError unless the model is as it is compiled."""
+def check_model(model):
+    """Raise ValueError unless the model is as it is compiled."""
     layers = getattr(model, "layers", [])
     kinds = [type(layer) for layer in layers]
-    parts = [*layers, *(getattr(layer, "params", None) for layer in layers[::2])]
+    params = [layer.params for layer in layers if isinstance(layer, Linear)]
+    parts = [*layers, *params]
     is_plain = (
         type(model) is MLP
         and kinds == [Linear, ReLU] * (len(kinds) // 2 - 1) + [Linear, SoftMax]
@@ -174,7 +178,6 @@ def linear_layers(model):
             f"got {type(model).__name__} of {names}; "
             "choose backend 'numpy'"
         )
-    return layers[::2]
 
 
 def aligned(length):
@@ -188,7 +191,11 @@ def aligned(length):
 def run_updates(
     order, params, sizes, x, labels, batch_size, learning_rate, outputs, gradients, updated
 ):
-    """Update `params` on the rows of x in this order; return a number that is NaN when they are.
+    """Update `params` on the rows of x in this order; return a number that tells of divergence.
+
+    It is the sum of the denominators of the softmax in the rows of the last batch. Each of them is
+    from 1 to the number of classes, or NaN where the probabilities are. So the sum is finite as
+    long as the loss is, and takes no logarithm.
 
     `params` has the matrix and the bias of every layer, one behind the other, and `sizes` the
     units, from the inputs to the classes. The last three are room for what is computed: the inputs
@@ -216,8 +223,8 @@ def run_updates(
 def descend_block(params, updated, sizes, x, labels, rows, rate, outputs, gradients):
     """Subtract from `updated` the gradients of these rows, times `rate`.
 
-    The gradients carry that factor from the logits on and are subtracted as they come. Returns a
-    number that is NaN when a prediction is.
+    The gradients carry that factor from the logits on and are subtracted as they come. Returns
+    the sum of the denominators of the softmax, which is finite as long as the loss is.
     """
     n, n_layers, n_classes = len(rows), len(sizes) - 1, sizes[-1]
     for r in range(n):
@@ -362,7 +369,3 @@ def gemm(trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, c):
         *(DOUBLE, trans_a, trans_b, m, n, k),
         *(alpha.ctypes, a.ctypes, lda, b.ctypes, ldb, ONE.ctypes, c.ctypes, m),
     )
-
-
-if __name__ == "__main__":
-    raise SystemExit("compiled.py is no script: run train_mlp_numpy.py --backend numba")

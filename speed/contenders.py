@@ -40,9 +40,9 @@ def initial(work):
     return MLP(work.sizes[0], work.sizes[1:-1], work.sizes[-1], rng=0)
 
 
-def pairs(layers):
-    """Return the weight and the bias of each Linear layer."""
-    return [(linear.params["weight"], linear.params["bias"]) for linear in layers[::2]]
+def pairs(linear_layers):
+    """Return the weight and the bias of each of these Linear layers."""
+    return [(linear.params["weight"], linear.params["bias"]) for linear in linear_layers]
 
 
 def flat(params):
@@ -66,20 +66,24 @@ def parts(work, order):
 
 def straightforward(work, epoch_done):
     """The plainest NumPy: straightforward.py."""
-    layers = [
-        layer
-        for pair in pairs(initial(work).layers)
-        for layer in (plain.Linear(*pair), plain.ReLU())
-    ]
-    layers.pop()
+    layers = []
+    for weight, bias in pairs(initial(work).linear_layers):
+        layers.append(plain.Linear(weight, bias))
+        layers.append(plain.ReLU())
+    layers.pop()  # there is no ReLU behind the last Linear layer
     for order in shuffles(work):
         plain.run_epoch(layers, work.x, work.targets, work.learning_rate, work.batch_size, order)
-        epoch_done(lambda: flat(pairs(layers)))
+        epoch_done(lambda: flat(pairs(layers[::2])))
 
 
 def ours(work, epoch_done, backend):
     """`train` as everybody uses it."""
     model = initial(work)
+
+    def callback(epoch, metrics):
+        if epoch > 0:  # 0 is before training
+            epoch_done(lambda: flat(pairs(model.linear_layers)))
+
     train(
         model,
         Data(work.x, work.targets, work.x[:1], work.targets[:1]),
@@ -89,7 +93,7 @@ def ours(work, epoch_done, backend):
         batch_size=work.batch_size,
         rng=1,
         backend=backend,
-        callback=lambda epoch, _: epoch and epoch_done(lambda: flat(pairs(model.layers))),
+        callback=callback,
     )
 
 
@@ -121,7 +125,7 @@ def scikit_learn(work, epoch_done):
     # column for each and this activation it does as the others do.
     model.partial_fit(work.x[:1], work.targets[:1], classes=np.arange(work.sizes[-1]))
     model.out_activation_ = "softmax"
-    for i, (weight, bias) in enumerate(pairs(initial(work).layers)):
+    for i, (weight, bias) in enumerate(pairs(initial(work).linear_layers)):
         model.coefs_[i][...], model.intercepts_[i][...] = weight, bias
     for order in shuffles(work):
         for rows in parts(work, order):
@@ -135,7 +139,7 @@ def torch_eager(work, epoch_done):
     from torch import nn
 
     layers = []
-    for weight, bias in pairs(initial(work).layers):
+    for weight, bias in pairs(initial(work).linear_layers):
         linear = nn.Linear(*weight.shape)
         linear.weight = nn.Parameter(torch.tensor(weight.T))
         linear.bias = nn.Parameter(torch.tensor(bias))
@@ -173,7 +177,9 @@ def torch_compiled(work, epoch_done):
             for param, g in zip(pair, gradient, strict=True):
                 param.sub_(work.learning_rate * g)
 
-    params = [(torch.tensor(w.T.copy()), torch.tensor(b)) for w, b in pairs(initial(work).layers)]
+    params = []
+    for weight, bias in pairs(initial(work).linear_layers):
+        params.append((torch.tensor(weight.T.copy()), torch.tensor(bias)))
     x, labels = torch.from_numpy(work.x), torch.from_numpy(work.targets.argmax(axis=1))
     for order in shuffles(work):
         for rows in map(torch.from_numpy, parts(work, order)):
@@ -209,7 +215,7 @@ def jax_scan(work, epoch_done):
         return params
 
     run_epoch = jax.jit(run_epoch, donate_argnums=0)
-    params = jax.tree.map(jnp.array, pairs(initial(work).layers))
+    params = jax.tree.map(jnp.array, pairs(initial(work).linear_layers))
     x, targets = jnp.asarray(work.x), jnp.asarray(work.targets)
     for order in shuffles(work):
         params = jax.block_until_ready(run_epoch(params, x, targets, order))
@@ -239,8 +245,8 @@ def plain_c(work, epoch_done):
     run_epoch.argtypes = 4 * [ctypes.c_void_p] + 2 * [ctypes.c_int64] + [ctypes.c_double]
     run_epoch.restype = None
 
-    params, views, end = flat(pairs(initial(work).layers)), [], 0
-    for weight, bias in pairs(initial(work).layers):
+    params, views, end = flat(pairs(initial(work).linear_layers)), [], 0
+    for weight, bias in pairs(initial(work).linear_layers):
         begin, end = end, end + weight.size + bias.size
         view = params[begin : begin + weight.size]
         wide = weight.shape[0] <= weight.shape[1] or weight.shape[1] >= 16  # as in plain.c
@@ -257,7 +263,7 @@ def plain_c(work, epoch_done):
 
 def matrix_products(work, epoch_done):
     """Of the updates of a large network, the products of matrices, and nothing else."""
-    weights = [weight for weight, _ in pairs(initial(work).layers)]
+    weights = [weight for weight, _ in pairs(initial(work).linear_layers)]
     gradients = [np.empty_like(weight) for weight in weights]
     sizes = len(weights[0]), *(weight.shape[1] for weight in weights)
     outputs = [np.ones((work.batch_size, size)) for size in sizes]
@@ -272,7 +278,3 @@ def matrix_products(work, epoch_done):
                 if i > 0:
                     np.dot(douts[i + 1][:n], weights[i].T, out=douts[i][:n])
         epoch_done(None)
-
-
-if __name__ == "__main__":
-    raise SystemExit("contenders.py is no script: run python -m speed.benchmark")

@@ -106,7 +106,7 @@ def check_same(name, params, reference, work):
 
     They must have gone the same way: they differ by little of what the epoch changed.
     """
-    start = contenders.flat(contenders.pairs(contenders.initial(work).layers))
+    start = contenders.flat(contenders.pairs(contenders.initial(work).linear_layers))
     part = np.abs(params - reference).max() / np.abs(reference - start).max()
     if not part <= TOLERANCE:
         raise ValueError(
@@ -173,7 +173,3 @@ def serve(connection, contender, case):
         return
     except Exception as error:  # not installed, or it cannot do this
         connection.send(f"{type(error).__name__}: {error}".splitlines()[0])
-
-
-if __name__ == "__main__":
-    raise SystemExit("rounds.py is no script: run python -m speed.benchmark")

@@ -64,7 +64,3 @@ def run_epoch(layers, x, targets, learning_rate, batch_size, order):
         for layer in layers[::2]:
             for name, gradient in layer.grads.items():
                 layer.params[name] = layer.params[name] - learning_rate * gradient
-
-
-if __name__ == "__main__":
-    raise SystemExit("straightforward.py is no script: run python -m speed.benchmark")

@@ -1,504 +1,592 @@
-"""What a user of train_mlp_numpy.py meets: flags, files, progress, interrupts."""
+"""What a user of the commands meets: first of both, then of train_mlp_numpy.py alone."""
 
+import functools
+import io
 import os
 import re
-import signal
-import subprocess
 import sys
-import threading
-from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from tqdm import tqdm
 
-import train_mlp_numpy as script
+import perceptron
+import plots
+import train_mlp_numpy as trainer
 from mlp_numpy import MLP
+from modules import CrossEntropy
+from tests.helpers import (
+    ODD_SETTINGS,
+    all_equal,
+    help_text,
+    let_another_run_come_first,
+    params_of,
+    refusal,
+    status_without_reader,
+    watch_replacements,
+)
 
-SCRIPT = script.__file__
-FILES = {
-    "history.csv",
-    "model.npz",
-    "figure2_data.png",
-    "figure3_curves.png",
-    "decision_boundary.png",
-}
-SHORT = ["--max_steps", "3", "--n_samples", "50"]
-
-
-def final(text, part):
-    """Return the loss and the accuracy, in percent, that the summary prints."""
-    pattern = rf"^{part}: +loss ([\d.]+), accuracy ([\d.]+) %$"
-    return tuple(map(float, re.search(pattern, text, re.M).groups()))
-
-
-def test_the_default_run_prints_the_report_s_accuracies(capsys):
-    assert script.main(["--no_output"]) == 0
-    out = capsys.readouterr().out
-    assert final(out, "train") == pytest.approx((0.3011, 86.88), abs=2e-4)
-    assert final(out, "test") == pytest.approx((0.3088, 84.50), abs=2e-4)
-    progress = [line for line in out.splitlines() if line.startswith("epoch")]
-    assert 15 <= len(progress) <= 25
-    assert progress[-2].startswith("epoch 1500: train loss 0.3011, test accuracy 84.50 %")
-    seconds, rate = re.fullmatch(
-        r"epoch 1500, ([\d.]+) s, ([\d,]+) updates/s", progress[-1]
-    ).groups()
-    rate = float(rate.replace(",", ""))
-    assert float(seconds) * rate == pytest.approx(1500, abs=0.006 * rate)
+FIGURE_1 = "figure1_perceptron.png"
+FIGURES = ["figure2_data.png", "figure3_curves.png", "decision_boundary.png"]
+FILES = ["history.csv", "model.npz", *FIGURES]  # of the trainer, in the order of writing
+SHORT = ["--n_samples", "50", "--max_steps", "3"]  # 40 rows for training, 10 for testing
 
 
-def test_what_is_trained_is_said_first(capsys):
-    script.main(["--dataset", "blobs", "--batch_size", "16", *SHORT, "--seed", "7", "--no_output"])
-    assert capsys.readouterr().out.splitlines()[:3] == [
-        "data: blobs, 40 training rows, 10 test rows, seed 42",
-        "network: 2-20-3, seed 7, backend numpy",
-        "training: batch size 16, 3 updates an epoch, learning rate 0.01",
-    ]
-    flags = ["--dnn_hidden_units", "none", "--learning_rate", "1e-2", "--data_seed", "1"]
-    script.main([*SHORT, *flags, "--no_output"])
-    assert capsys.readouterr().out.splitlines()[:3] == [
-        "data: moons, 40 training rows, 10 test rows, seed 1",
-        "network: 2-2, seed 42, backend numpy",
-        "training: batch size full, 1 update an epoch, learning rate 0.01",
-    ]
+def short_trainer(flags):
+    return trainer.main([*SHORT, *flags])
 
 
-def history_of(losses):
-    n = len(losses)
-    others = {name: np.full(n, 0.5) for name in script.METRICS}
-    return {"epoch": np.arange(n), **others, "train_loss": np.array(losses)}
+BOTH = pytest.mark.parametrize("main", [perceptron.main, short_trainer], ids=["part 1", "trainer"])
+
+
+@pytest.fixture
+def small_figures(monkeypatch):
+    """Let the commands draw small figures, which takes less time."""
+
+    def figure_1(results):
+        figure = plt.figure(figsize=(1, 1))
+        figure.text(0, 0.5, "text")
+        return figure
+
+    def of_run(*args):
+        figures = {}
+        for name in FIGURES:
+            figures[name] = Figure(figsize=(1, 1))
+            figures[name].text(0, 0.5, "text")
+        return figures
+
+    monkeypatch.setattr(perceptron, "figure_1", figure_1)
+    monkeypatch.setattr(plots, "of_run", of_run)
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def no_work(monkeypatch):
+    """Let it be an error if the commands begin to work."""
+    monkeypatch.setattr(perceptron, "run_cases", None)
+    monkeypatch.setattr(trainer, "load_data", None)
+
+
+def files_of(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+# Both commands: wrong flags
+
+
+@BOTH
+@pytest.mark.parametrize("below", ["", "below"])
+def test_a_file_for_a_folder_is_told_before_any_work(main, below, no_work, tmp_path, capsys):
+    file = tmp_path / "notes.txt"
+    file.touch()
+    line = refusal(main, ["--output_dir", str(file / below)], capsys)
+    assert "--output_dir" in line
+    assert f"{file} is a file" in line
+
+
+@BOTH
+def test_a_folder_that_cannot_be_written_is_told_before_any_work(
+    main, no_work, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    line = refusal(main, ["--output_dir", str(tmp_path / "new")], capsys)
+    assert "--output_dir" in line
+    assert "another folder" in line
+    assert files_of(tmp_path) == []
+
+
+@BOTH
+def test_show_without_a_display_is_told_before_any_work(main, no_work, capsys, monkeypatch):
+    monkeypatch.setattr(plt, "get_backend", lambda: "agg")
+    line = refusal(main, ["--show"], capsys)
+    assert "--show" in line
+    assert "display" in line
+
+
+@BOTH
+def test_a_flag_is_not_abbreviated(main, no_work, capsys):
+    assert "--no_out" in refusal(main, ["--no_out"], capsys)
 
 
 @pytest.mark.parametrize(
-    ("losses", "is_ruined"),
+    ("flag", "value"),
     [
-        ([0.70, 17.27, 17.27], True),  # at the ceiling, from above the loss of guessing
-        ([0.69, 0.30, 0.71], True),  # worse than guessing, after it had been better
-        ([0.69, 0.68, 0.70], False),  # by chance
-        ([0.75, 0.60, 0.72], True),
-        ([0.75, 0.70, 0.71], False),  # worse than guessing, but better than at the start
-        ([0.75, 0.30, 0.69], False),
+        ("--learning_rate", "0"),
+        ("--learning_rate", "nan"),
+        ("--learning_rate", "inf"),
+        ("--learning_rate", "fast"),
+        ("--max_epochs", "0"),
+        ("--max_epochs", "1.5"),
+        ("--repeats", "0"),
+        ("--seed", "-1"),
+        ("--seed", "4294967296"),
     ],
 )
-def test_a_network_that_ends_worse_than_guessing_is_a_failure_with_a_remedy(
-    capsys, monkeypatch, losses, is_ruined
-):
-    monkeypatch.setattr(script, "train", lambda *args, **options: history_of(losses))
-    assert script.main(["--learning_rate", "5", "--no_output"]) == is_ruined
-    told = (
-        f"error: the training loss, {losses[-1]:.4f}, is above log(2) = 0.6931, that of guessing: "
-        "try a learning rate below 5\n"
-    )
-    assert capsys.readouterr().err.endswith(told) == is_ruined
-
-
-def test_a_run_that_diverges_after_it_was_ruined_is_told_as_diverged(capsys, monkeypatch):
-    def train(*args, **options):
-        error = FloatingPointError("the loss is not finite at epoch 38")
-        error.history = history_of([0.69, 17.27])
-        raise error
-
-    monkeypatch.setattr(script, "train", train)
-    assert script.main(["--no_output"]) == 1
-    assert capsys.readouterr().err.endswith("error: the loss is not finite at epoch 38\n")
-
-
-def test_a_learning_rate_that_ruins_the_network_is_told_and_everything_is_written(tmp_path, capsys):
-    flags = ["--learning_rate", "1e5", "--max_steps", "20", "--output_dir", str(tmp_path)]
-    assert script.main(flags) == 1
-    assert "try a learning rate below 100000" in capsys.readouterr().err
-    assert {file.name for file in tmp_path.iterdir()} == FILES
-
-
-@pytest.mark.parametrize(("seconds", "rate"), [(0.001, "3,000"), (0.25, "12"), (40, "0.075")])
-def test_updates_per_second_have_two_digits_at_least(capsys, monkeypatch, seconds, rate):
-    clock = iter([100.0, 100.0 + seconds])
-    monkeypatch.setattr(script.time, "perf_counter", lambda: next(clock))
-    script.main([*SHORT, "--no_output"])
-    assert f" s, {rate} updates/s\n" in capsys.readouterr().out
-
-
-def test_values_that_are_equal_are_accepted_alike(capsys):
-    for flag, *values in [
-        ("--max_steps", "3", "3.0", "+3", "0.3e1"),
-        ("--batch_size", "10", "1e1", " 10"),
-        ("--noise", "0", "-0", "0.0", "-1e-400"),
-        ("--dnn_hidden_units", "4,3", "4.0, 3"),
-        ("--n_samples", "50", "5e1"),
-    ]:
-        outputs = []
-        for value in values:
-            script.main([*SHORT, f"{flag}={value}", "--no_output"])
-            outputs.append(capsys.readouterr().out.partition(" s, ")[0][:-5])
-        assert set(outputs) == {outputs[0]}
-
-
-def test_the_results_are_printed_also_where_they_cannot_be_written(tmp_path, capsys):
-    (tmp_path / "history.csv").mkdir()
-    with pytest.raises(OSError, match="Is a directory"):
-        script.main([*SHORT, "--output_dir", str(tmp_path)])
-    assert final(capsys.readouterr().out, "train")[0] > 0
-
-
-def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    assert script.folder("~/results") == tmp_path / "results"
-    assert script.folder("results~") == Path("results~")
-
-
-def test_results_have_the_permissions_of_any_new_file(tmp_path):
-    script.main([*SHORT, "--output_dir", str(tmp_path)])
-    (tmp_path / "other").touch()
-    modes = {file.stat().st_mode for file in tmp_path.iterdir()}
-    assert len(modes) == 1
-
-
-class OnlyWrites:
-    """A standard output as a host may have it: no file, no encoding, no terminal."""
-
-    text = ""
-
-    def write(self, text):
-        self.text += text
-
-
-def test_it_trains_where_the_output_is_no_text_file(monkeypatch):
-    for stream in (OnlyWrites(), None):
-        monkeypatch.setattr(sys, "stdout", stream)
-        with pytest.raises(SystemExit) as end:
-            script.run(lambda: script.main([*SHORT, "--no_output"]))
-        assert end.value.code == 0
-        assert sys.stdout is stream
-        assert stream is None or "test:  loss" in stream.text
-
-
-def test_it_trains_in_a_thread_and_leaves_no_trace_in_the_process(tmp_path):
-    import matplotlib
-
-    def state():
-        handlers = [signal.getsignal(signum) for signum in signal.valid_signals()]
-        return handlers, dict(os.environ), dict(matplotlib.rcParams), np.geterr(), sys.stdout
-
-    script.load_data()  # scikit-learn sets variables when it is imported
-    before, statuses = state(), []
-    flags = [*SHORT, "--output_dir", str(tmp_path)]
-    thread = threading.Thread(target=lambda: statuses.append(script.main(flags)))
-    thread.start()
-    thread.join()
-    statuses.append(script.main(flags))
-    assert statuses == [0, 0]
-    assert state() == before
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals are those of POSIX")
-def test_a_hang_up_that_is_ignored_stays_so():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does
-    try:
-        with script.watched(10, 1) as (show, came):
-            signal.raise_signal(signal.SIGHUP)
-            assert not show(1, {})
-            assert came == []
-    finally:
-        signal.signal(signal.SIGHUP, before)
-
-
-@pytest.mark.parametrize("name", ["modules", "mlp_numpy"])
-def test_a_module_that_is_no_script_says_so(name):
-    path = Path(SCRIPT).with_name(f"{name}.py")
-    result = subprocess.run([sys.executable, path], capture_output=True, text=True)
-    assert result.returncode == 1
-    assert re.fullmatch(rf"{name}\.py is no script: run .*\n", result.stderr)
-
-
-def test_the_files_hold_the_history_and_the_network_that_are_printed(tmp_path, capsys):
-    args = [
-        "--batch_size",
-        "16",
-        "--max_steps",
-        "25",
-        "--output_dir",
-        str(tmp_path / "new" / "one"),
-    ]
-    assert script.main(args) == 0
-    out, folder = capsys.readouterr().out, tmp_path / "new" / "one"
-    assert {file.name for file in folder.iterdir()} == FILES
-    history = np.genfromtxt(folder / "history.csv", delimiter=",", names=True)
-    assert history.dtype.names == ("epoch", *script.METRICS)
-    assert history["epoch"].tolist() == [0, 10, 20, 25]
-    assert (folder / "history.csv").read_text().startswith("epoch,train_loss,")
-    metrics = script.evaluate(MLP.load(folder / "model.npz"), script.load_data())
-    for name, value in metrics.items():
-        assert history[name][-1] == value  # in full precision
-    assert final(out, "test")[1] == pytest.approx(100 * metrics["test_accuracy"], abs=0.005)
-
-
-def test_other_data_and_networks_are_trained(tmp_path, monkeypatch):
-    import plots
-
-    drawn = []
-    monkeypatch.setattr(plots, "finish", lambda figures, args: drawn.extend(figures))
-    args = ["--dataset", "digits", "--dnn_hidden_units", "8,6", "--max_steps", "1"]
-    assert script.main([*args, "--output_dir", str(tmp_path)]) == 0
-    assert drawn == ["figure2_data.png", "figure3_curves.png"]  # 64 features have no boundary
-    layers = MLP.load(tmp_path / "model.npz").layers[::2]
-    assert [layer.params["weight"].shape for layer in layers] == [(64, 8), (8, 6), (6, 10)]
-    args = ["--dataset", "blobs", "--dnn_hidden_units", "none", "--no_output"]
-    assert script.main([*SHORT, *args]) == 0
-
-
-def test_the_seeds_decide_everything(capsys):
-    def run(*args):
-        script.main([*SHORT, "--batch_size", "8", "--learning_rate", "1", "--no_output", *args])
-        return [line for line in capsys.readouterr().out.splitlines() if "updates/s" not in line]
-
-    assert run() == run("--seed", "42", "--data_seed", "42")
-    assert run() != run("--seed", "1")
-    assert run() != run("--data_seed", "1")
-    assert run() != run("--noise", "0")
-    assert run("--seed", "0") != run("--dnn_hidden_units", "1", "--seed", "0")
-
-
-def test_the_global_generator_of_numpy_is_left_alone():
-    before = np.random.get_state()[1].copy()
-    script.main([*SHORT, "--no_output"])
-    assert np.array_equal(np.random.get_state()[1], before)
+def test_a_wrong_value_for_the_perceptron_is_told_before_any_work(no_work, capsys, flag, value):
+    line = refusal(perceptron.main, [flag, value], capsys)
+    assert flag in line
+    assert value in line
 
 
 @pytest.mark.parametrize(
     ("flag", "value"),
     [
         ("--max_steps", "0"),
-        ("--max_steps", "many"),
-        ("--eval_freq", "-1"),
-        ("--batch_size", "1.5"),
-        ("--batch_size", "Full"),
+        ("--max_steps", "1.5"),
+        ("--eval_freq", "0"),
+        ("--batch_size", "0"),
+        ("--batch_size", "half"),
         ("--learning_rate", "0"),
         ("--learning_rate", "inf"),
         ("--learning_rate", "nan"),
-        ("--dnn_hidden_units", "20,,3"),
-        ("--dnn_hidden_units", ""),
+        ("--dnn_hidden_units", "0"),
         ("--dataset", "moon"),
         ("--n_samples", "1"),
         ("--noise", "-0.1"),
         ("--seed", "-1"),
         ("--data_seed", "4294967296"),
         ("--backend", "torch"),
-        ("--output_dir", ""),
     ],
 )
-def test_a_wrong_value_is_one_line_that_names_flag_value_and_remedy(tmp_path, capsys, flag, value):
-    with pytest.raises(SystemExit) as end:
-        script.main(["--output_dir", str(tmp_path / "out"), flag, value])
-    assert end.value.code == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert re.search(
-        rf"error: argument {flag}: .*('{value.split(',')[-1]}'|'').*(give|choose) ", line
-    )
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(
-    ("args", "message"),
-    [
-        (["--max_step", "3"], "unrecognized arguments: --max_step"),
-        (["--dataset", "digits", "--noise", "0.1"], "digits takes no --noise"),
-        (["--dataset", "digits", "--n_samples", "1798"], "has 1797"),
-        (["--max_steps", "0"], "'0' is not valid; give a whole number from 1 to 1000000000$"),
-        (["--noise", "x"], "'x' is not valid; give a number from 0 to 1000000000$"),
-        (["--batch_size", "x"], "give a whole number from 1 to 1000000000 or full$"),
-        (["--dnn_hidden_units", "10001"], "from 1 to 10000$"),
-        (["--output_dir", SCRIPT], "argument --output_dir: .*; name a folder"),
-        (["--output_dir", f"{SCRIPT}/below"], "argument --output_dir: .*; name a folder"),
-    ],
-)
-def test_what_cannot_work_is_told_before_any_work(capsys, monkeypatch, args, message):
-    monkeypatch.setattr(script, "load_data", None)
-    with pytest.raises(SystemExit) as end:
-        script.main(args)
-    assert end.value.code == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert re.search(message, line)
-
-
-def test_show_needs_a_display(tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("MPLBACKEND", "agg")
-    with pytest.raises(SystemExit) as end:
-        script.main([*SHORT, "--output_dir", str(tmp_path / "out"), "--show"])
-    assert end.value.code == 2
-    assert not (tmp_path / "out").exists()
-    assert "argument --show: no display" in capsys.readouterr().err
-
-
-def test_a_run_that_diverges_says_at_which_epoch_and_keeps_the_history(tmp_path, capsys):
-    args = ["--learning_rate", "1e9", "--batch_size", "1", "--output_dir", str(tmp_path)]
-    assert script.main(args) == 1
-    out, error = capsys.readouterr()
-    assert "error: the loss is not finite at epoch 1: try a learning rate below 1e+09" in error
-    assert [file.name for file in tmp_path.iterdir()] == ["history.csv"]
-    assert out.endswith(f"history.csv goes to {tmp_path}\n")
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals are those of POSIX")
-@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
-def test_an_interrupt_ends_training_and_everything_is_written(
-    tmp_path, capsys, monkeypatch, name, status
+def test_a_wrong_value_for_the_trainer_is_told_with_the_remedy_before_any_work(
+    no_work, capsys, flag, value
 ):
-    from matplotlib.figure import Figure
-
-    import plots
-
-    evaluate, calls = script.evaluate, []
-
-    def interrupted(*args):
-        calls.append(args)
-        if len(calls) == 4:
-            signal.raise_signal(getattr(signal, name))
-        return evaluate(*args)
-
-    monkeypatch.setattr(script, "evaluate", interrupted)
-    monkeypatch.setattr(plots, "of_run", lambda *args: {"figure.png": Figure()})
-    assert script.main(["--max_steps", "10000000", "--output_dir", str(tmp_path)]) == status
-    out, error = capsys.readouterr()
-    epoch = int(re.search(r": interrupted at epoch (\d+)\n$", error).group(1))
-    assert {file.name for file in tmp_path.iterdir()} == {"history.csv", "model.npz", "figure.png"}
-    history = np.genfromtxt(tmp_path / "history.csv", delimiter=",", names=True)
-    assert history["epoch"][-1] == epoch
-    metrics = evaluate(MLP.load(tmp_path / "model.npz"), script.load_data())
-    assert history["test_loss"][-1] == metrics["test_loss"]
-    assert epoch == 30
-    assert final(out, "test")[0] == pytest.approx(metrics["test_loss"], abs=5e-5)
+    line = refusal(trainer.main, [flag, value], capsys)
+    assert flag in line
+    assert f"'{value}'" in line
+    assert re.search("give|choose", line)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals are those of POSIX")
-def test_a_second_interrupt_ends_the_process_at_once(tmp_path):
-    code = """
-import os, signal, train_mlp_numpy as script
-with script.watched(10, 1) as (show, came):
-    os.kill(os.getpid(), signal.SIGINT)
-    assert show(1, {}) and came == [signal.SIGINT]
-    os.kill(os.getpid(), signal.SIGINT)
-    print("still here")
-"""
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=Path(SCRIPT).parent, capture_output=True, text=True
+@pytest.mark.parametrize("value", ["None", "20,,20", ""])
+def test_wrong_hidden_units_are_told_of_commas_and_none(no_work, capsys, value):
+    line = refusal(trainer.main, ["--dnn_hidden_units", value], capsys)
+    assert "--dnn_hidden_units" in line
+    assert "commas" in line
+    assert "none" in line
+
+
+def test_a_wrong_batch_size_is_told_of_full(no_work, capsys):
+    assert "full" in refusal(trainer.main, ["--batch_size", "all"], capsys)
+
+
+def test_more_rows_than_there_are_digits_are_told(capsys):
+    line = refusal(trainer.main, ["--dataset", "digits", "--n_samples", "1798"], capsys)
+    assert "--n_samples" in line
+    assert "1797" in line
+    assert short_trainer(["--n_samples", "1798", "--no_output"]) == 0  # of moons there are more
+
+
+def test_where_numba_is_not_there_that_is_told(no_work, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.delitem(sys.modules, "speed.compiled", raising=False)
+    line = refusal(trainer.main, ["--backend", "numba"], capsys)
+    assert "--backend" in line
+    assert "pip install -r requirements-extra.txt" in line
+
+
+def test_a_compiled_loop_that_does_not_do_the_same_is_told(no_work, capsys, monkeypatch):
+    pytest.importorskip("numba")
+    from speed import compiled
+
+    def fail(train_epoch):
+        raise ValueError("the compiled loop differs")
+
+    monkeypatch.setattr(compiled, "check_equal", fail)
+    line = refusal(trainer.main, ["--backend", "numba"], capsys)
+    assert "--backend" in line
+    assert "differs" in line
+
+
+def test_a_seed_is_too_large_if_the_last_of_the_repeats_is(small_figures, capsys):
+    flags = ["--seed", "4294967290", "--no_output"]
+    assert perceptron.main([*flags, "--repeats", "6"]) == 0
+    capsys.readouterr()
+    assert "--seed" in refusal(perceptron.main, [*flags, "--repeats", "7"], capsys)
+
+
+@BOTH
+@pytest.mark.parametrize("seed", ["0", "4294967295"])
+def test_the_smallest_and_the_largest_seed_can_be_used(main, seed, small_figures):
+    assert main(["--seed", seed, "--no_output"]) == 0
+
+
+def test_no_noise_can_be_asked_for():
+    assert short_trainer(["--noise", "0", "--no_output"]) == 0
+
+
+@BOTH
+def test_help_opens_with_a_sentence_and_ends_with_an_example(main, capsys):
+    text = help_text(main, capsys)
+    assert text.startswith("Train ")
+    assert re.match("Example: python .*py --", text.splitlines()[-1])
+
+
+# Both commands: files
+
+
+@BOTH
+def test_no_output_writes_nothing(main, small_figures, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["--no_output"]) == 0
+    assert files_of(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("main", "names"),
+    [(perceptron.main, [FIGURE_1]), (short_trainer, FILES)],
+    ids=["part 1", "trainer"],
+)
+def test_files_are_named_and_are_whole_when_they_get_their_names(
+    main, names, small_figures, tmp_path, capsys, monkeypatch
+):
+    sizes = watch_replacements(monkeypatch)
+    folder = tmp_path / "new" / "folder"
+    assert main(["--output_dir", str(folder)]) == 0
+    assert files_of(folder) == sorted(names)
+    out = capsys.readouterr().out
+    for name in names:
+        assert sizes[name] == (folder / name).stat().st_size
+        assert f"wrote {folder / name}\n" in out
+
+
+@pytest.mark.parametrize("name", [FIGURE_1, *FILES])
+def test_a_file_that_is_there_survives_a_failed_write(small_figures, tmp_path, monkeypatch, name):
+    main = perceptron.main if name == FIGURE_1 else short_trainer
+    replace = os.replace
+
+    def replace_or_fail(scratch, path):
+        if os.path.basename(path) == name:
+            raise OSError("no space left")
+        replace(scratch, path)
+
+    (tmp_path / name).write_text("the old one")
+    monkeypatch.setattr(os, "replace", replace_or_fail)
+    with pytest.raises(OSError, match="no space left"):
+        main(["--output_dir", str(tmp_path)])
+    assert (tmp_path / name).read_text() == "the old one"
+
+
+@pytest.mark.parametrize("name", [FIGURE_1, *FILES])
+def test_two_runs_into_one_folder_at_the_same_time_succeed(
+    small_figures, tmp_path, monkeypatch, name
+):
+    main = perceptron.main if name == FIGURE_1 else short_trainer
+    statuses = []
+
+    def run():
+        statuses.append(main(["--output_dir", str(tmp_path)]))
+
+    let_another_run_come_first(monkeypatch, name, run)
+    run()
+    assert statuses == [0, 0]
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+@BOTH
+def test_figures_are_the_same_whatever_the_user_s_settings_of_matplotlib(
+    main, small_figures, tmp_path
+):
+    main(["--output_dir", str(tmp_path / "plain")])
+    with plt.rc_context(ODD_SETTINGS):
+        main(["--output_dir", str(tmp_path / "odd")])
+    for plain in (tmp_path / "plain").glob("*.png"):
+        odd = tmp_path / "odd" / plain.name
+        assert odd.read_bytes() == plain.read_bytes()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a closed pipe is another error on Windows")
+@pytest.mark.parametrize("script", [perceptron, trainer], ids=["part 1", "trainer"])
+def test_a_reader_who_leaves_gets_no_traceback(script, monkeypatch):
+    flags = ["--no_output", "--seed", "1"]
+    if script is trainer:
+        flags += SHORT
+    assert status_without_reader(script.__file__, flags, monkeypatch) == 1
+
+
+# The trainer: what it trains and prints
+
+
+def run_into(folder, *flags):
+    """Run the trainer; return the history and the network in its files."""
+    assert trainer.main([*SHORT, *flags, "--output_dir", str(folder)]) == 0
+    return read(folder)
+
+
+def read(folder):
+    history = np.genfromtxt(folder / "history.csv", delimiter=",", names=True)
+    return history, MLP.load(folder / "model.npz")
+
+
+@pytest.fixture(scope="module")
+def default_lines():
+    """What a run without flags prints."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", io.StringIO())
+        assert trainer.main(["--no_output"]) == 0
+        return sys.stdout.getvalue().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("part", "numbers"), [("train", [0.3011, 86.88]), ("test", [0.3088, 84.5])]
+)
+def test_the_default_run_ends_with_the_report_s_accuracies(default_lines, part, numbers):
+    (line,) = [line for line in default_lines if line.startswith(f"{part}: ")]
+    loss, percent = re.findall(r"\d+\.\d+", line)
+    assert [float(loss), float(percent)] == pytest.approx(numbers, abs=2e-4)
+
+
+def test_progress_is_about_twenty_lines_from_the_first_epoch_to_the_last(default_lines):
+    lines = [line for line in default_lines if line.startswith("epoch ") and "loss" in line]
+    assert 15 <= len(lines) <= 25
+    assert lines[0].startswith("epoch 0: ")
+    assert lines[-1].startswith("epoch 1500: ")
+    assert re.findall(r"\d+\.\d+", lines[-1]) == ["0.3011", "84.50"]  # training loss, test accuracy
+
+
+def test_the_settings_are_printed_first(capsys):
+    trainer.main(
+        [
+            *("--dataset", "blobs", "--n_samples", "50", "--data_seed", "6"),
+            *("--dnn_hidden_units", "9,8", "--seed", "7"),
+            *("--batch_size", "16", "--learning_rate", "0.5", "--max_steps", "1", "--no_output"),
+        ]
     )
-    told = "stopping after this epoch; once more loses all\n"
-    assert (result.returncode, result.stdout, result.stderr) == (-signal.SIGINT, "", told)
+    data, network, training, *_ = capsys.readouterr().out.splitlines()
+    assert re.findall(r"blobs|\d+", data) == ["blobs", "40", "10", "6"]
+    assert re.findall(r"[\d-]+|numpy", network) == ["2-9-8-3", "7", "numpy"]
+    assert re.findall(r"[\d.]+", training) == ["16", "3", "0.5"]  # 3 updates per epoch
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
-def test_a_full_disk_is_one_line():
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
-    with open("/dev/full", "w") as full:
-        command = [sys.executable, SCRIPT, *SHORT, "--no_output"]
-        options = {"stdout": full, "stderr": subprocess.PIPE, "env": environment}
-        result = subprocess.run(command, text=True, **options)
-    assert result.returncode == 1
-    assert result.stderr == "error: [Errno 28] No space left on device\n"
+@pytest.mark.parametrize("batch_size", ["full", "40", "41"])
+def test_a_batch_size_from_the_number_of_rows_on_is_told_as_the_full_batch(capsys, batch_size):
+    short_trainer(["--batch_size", batch_size, "--no_output"])
+    training = capsys.readouterr().out.splitlines()[2]
+    assert "batch size full" in training
+    assert "updates per epoch 1," in training
 
 
-@pytest.mark.skipif(os.name == "nt", reason="needs a shell with head")
-def test_a_reader_who_leaves_gets_no_traceback(tmp_path):
-    command = f"{sys.executable} {SCRIPT} --no_output | head -1"
-    result = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path)
-    assert re.fullmatch(r"data: moons, .*\n", result.stdout)
-    assert result.stderr == ""
+def test_the_command_trains_as_its_functions_do(small_figures, tmp_path):
+    data = trainer.load_data("blobs", 60, 0.1, seed=3)
+    rng = np.random.RandomState(5)
+    expected = MLP(2, [4, 3], 3, rng)
+    expected_history = trainer.train(
+        expected, data, learning_rate=0.5, max_steps=7, eval_freq=3, batch_size=8, rng=rng
+    )
+    history, model = run_into(
+        tmp_path,
+        *("--dataset", "blobs", "--n_samples", "60", "--noise", "0.1", "--data_seed", "3"),
+        *("--dnn_hidden_units", "4,3", "--seed", "5", "--learning_rate", "0.5"),
+        *("--max_steps", "7", "--eval_freq", "3", "--batch_size", "8"),
+    )
+    assert all_equal(params_of(model), params_of(expected))
+    assert (tmp_path / "history.csv").read_text().startswith("epoch,train_loss,")
+    assert history.dtype.names == tuple(expected_history)
+    for name, values in expected_history.items():
+        assert np.array_equal(history[name], values)  # in full precision
 
 
-@contextmanager
-def on_a_terminal(*args, columns=80):
-    """Run the script on a terminal of its own; yield the process and the end we read from."""
-    import pty
-    import termios
-
-    ours, terminal = pty.openpty()
-    termios.tcsetwinsize(terminal, (24, columns))
-    command, streams = [sys.executable, SCRIPT, *args], {"stdout": terminal, "stderr": terminal}
-    process = subprocess.Popen(command, stdin=terminal, start_new_session=True, **streams)
-    os.close(terminal)
-    yield process, ours
-    process.kill()
-    process.wait()
+def test_the_last_entry_of_the_history_is_of_the_network_in_the_file(small_figures, tmp_path):
+    history, model = run_into(tmp_path)
+    metrics = trainer.evaluate(model, trainer.load_data(n_samples=50))
+    for name, value in metrics.items():
+        assert history[name][-1] == value
 
 
-def read_until(ours, pattern=None):
-    """Return what comes from a terminal, up to a pattern or to the end."""
-    text = ""
-    with suppress(OSError):  # how Linux says that the other end is closed
-        while chunk := os.read(ours, 10_000):
-            text += chunk.decode()
-            if pattern and re.search(pattern, text):
-                break
-    return text
+def test_each_seed_decides(small_figures, tmp_path):
+    def first_loss(*flags):
+        history, _ = run_into(tmp_path, *flags)
+        return history["train_loss"][0]
+
+    default = first_loss()
+    assert first_loss("--seed", "42", "--data_seed", "42") == default
+    assert first_loss("--seed", "1") != default
+    assert first_loss("--data_seed", "1") != default
 
 
-@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
-@pytest.mark.parametrize(
-    ("columns", "least_bar", "test"), [(80, 18, ", test 77.50 %"), (50, 4, "")]
-)
-def test_a_terminal_gets_a_bar_with_room_for_itself(columns, least_bar, test):
-    with on_a_terminal("--max_steps", "300", "--no_output", columns=columns) as (process, ours):
-        text = read_until(ours)
-        assert process.wait() == 0
-    line = text.split("\r\n")[3].rpartition("\r")[2]
-    bar = re.fullmatch(rf"epoch 300/300 \|(█+)\| 00:00 left, loss 0\.5578{test}", line)[1]
-    assert len(bar) >= least_bar
-    assert len(line) <= columns - len("^C")  # or it would break the line
-    assert "epoch 10: " not in text
-    assert final(text.replace("\r", ""), "train")[0] > 0
+def test_hidden_units_may_be_none(small_figures, tmp_path):
+    _, model = run_into(tmp_path, "--dnn_hidden_units", "none")
+    assert len(model.linear_layers) == 1
 
 
-@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
-def test_ctrl_c_leaves_one_bar_and_it_ends_where_training_did():
-    with on_a_terminal("--max_steps", "10000000", "--no_output") as (process, ours):
-        text = read_until(ours, r"epoch [1-9]\d*/")
-        os.write(ours, b"\x03")  # is echoed as ^C
-        process.send_signal(signal.SIGINT)
-        text += read_until(ours)
-        assert process.wait() == 130
-    text, epoch = re.search(r"^(.*interrupted at epoch (\d+))\r\n$", text, re.S).groups()
-    # What a terminal shows of a line is what follows its last return to the left.
-    shown = [line.rpartition("\r")[2] for line in text.split("\r\n")]
-    bars = [line for line in shown if "left" in line]
-    assert len(bars) == 1
-    assert bars[0].startswith(f"epoch {epoch}/10000000 |")
-    assert [line for line in shown if "stopping" in line] == [
-        "stopping after this epoch; once more loses all"
-    ]
+def test_the_compiled_loop_is_used_where_numba_is_there(small_figures, tmp_path, monkeypatch):
+    pytest.importorskip("numba")
+    backends = []
+    train = trainer.train
+
+    def watched(*args, **options):
+        backends.append(options["backend"])
+        return train(*args, **options)
+
+    monkeypatch.setattr(trainer, "train", watched)
+    plain, _ = run_into(tmp_path, "--batch_size", "8")
+    compiled, _ = run_into(tmp_path, "--batch_size", "8", "--backend", "numba")
+    assert backends == ["numpy", "numba"]
+    assert compiled["train_loss"] == pytest.approx(plain["train_loss"], rel=1e-9)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
-def test_a_terminal_that_is_closed_ends_training_and_everything_is_written(tmp_path):
-    flags = ["--max_steps", "10000000", "--output_dir", str(tmp_path)]
-    with on_a_terminal(*flags) as (process, ours):
-        read_until(ours, r"epoch [1-9]\d*/")
-        os.close(ours)
-        process.send_signal(signal.SIGHUP)  # as the kernel does where it is the session's terminal
-        process.wait()
-    assert {file.name for file in tmp_path.iterdir()} == FILES
-    history = np.genfromtxt(tmp_path / "history.csv", delimiter=",", names=True)
-    metrics = script.evaluate(MLP.load(tmp_path / "model.npz"), script.load_data())
+# The trainer: its figures
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """A dict that gets the figures of a run, instead of files and windows."""
+    figures = {}
+    monkeypatch.setattr(plots, "finish", lambda drawn, args: figures.update(drawn))
+    return figures
+
+
+def test_the_figures_show_the_data_the_history_and_the_network_of_the_run(drawn, tmp_path):
+    history, model = run_into(tmp_path)
+    data = trainer.load_data(n_samples=50)
+    train, test = drawn["figure2_data.png"].axes[0].collections
+    assert np.array_equal(train.get_offsets(), data.x_train)
+    assert np.array_equal(test.get_offsets(), data.x_test)
+    line = drawn["figure3_curves.png"].axes[0].lines[0]
+    assert np.array_equal(line.get_ydata(), history["train_loss"])
+    shades = drawn["decision_boundary.png"].axes[0].images[0]
+    expected = plots.decision_boundary(model.forward, data).axes[0].images[0]
+    assert np.array_equal(shades.get_array(), expected.get_array())
+
+
+def test_the_titles_have_the_batch_size_and_the_seed(drawn, tmp_path):
+    run_into(tmp_path, "--batch_size", "16", "--seed", "7", "--data_seed", "8")
+    curves = drawn["figure3_curves.png"].get_suptitle()
+    boundary = drawn["decision_boundary.png"].axes[0].get_title()
+    assert re.findall(r"moons|\d+", curves) == ["moons", "16", "7"]
+    assert re.findall(r"moons|\d+", boundary) == ["moons", "16", "7"]
+
+
+def test_digits_are_trained_and_it_is_said_why_there_is_no_boundary(
+    small_figures, tmp_path, capsys
+):
+    _, model = run_into(tmp_path, "--dataset", "digits")
+    assert params_of(model)[0].shape == (64, 20)
+    last_line = capsys.readouterr().out.splitlines()[-1]
+    assert "no decision boundary" in last_line
+    assert "2 features" in last_line
+    assert "64" in last_line
+
+
+def test_without_output_figures_are_drawn_only_to_be_shown(drawn, monkeypatch):
+    short_trainer(["--no_output"])
+    assert list(drawn) == []
+    monkeypatch.setattr(plt, "get_backend", lambda: "tkagg")
+    short_trainer(["--no_output", "--show"])
+    assert list(drawn) == FIGURES
+
+
+# The trainer: runs that go wrong or are stopped
+
+
+def test_a_run_that_diverges_names_the_epoch_and_the_remedy_and_writes_nothing(tmp_path, capsys):
+    epochs = []
+    rng = np.random.RandomState(42)
+    with pytest.raises(FloatingPointError):
+        trainer.train(
+            MLP(2, [20], 2, rng),
+            trainer.load_data(n_samples=50),
+            learning_rate=1e9,
+            rng=rng,
+            callback=lambda epoch, metrics: epochs.append(epoch),
+        )
+    folder = tmp_path / "new"
+    flags = ["--learning_rate", "1e9", "--n_samples", "50", "--output_dir", str(folder)]
+    assert trainer.main(flags) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"epoch {epochs[-1] + 1}," in line
+    assert "learning rate" in line
+    assert "nothing was written" in line
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(("risen", "status"), [("train_loss", 1), ("test_loss", 0)])
+def test_a_training_loss_that_rose_is_told_with_a_remedy_and_the_files_are_written(
+    small_figures, tmp_path, capsys, monkeypatch, risen, status
+):
+    def train(*args, **options):
+        history = {"epoch": np.array([0, 1, 2])}
+        for name in trainer.METRICS:
+            history[name] = np.array([0.7, 0.3, 0.5])  # it may rise, if it ends lower
+        history[risen] = np.array([0.7, 0.3, 0.8])
+        return history
+
+    monkeypatch.setattr(trainer, "train", train)
+    flags = ["--learning_rate", "5", "--output_dir", str(tmp_path)]
+    assert trainer.main(flags) == status
+    is_told = "learning rate below 5" in capsys.readouterr().err
+    assert is_told == (status == 1)
+    assert files_of(tmp_path) == sorted(FILES)
+
+
+def interrupt_at(monkeypatch, *numbers):
+    """Let Ctrl-C come at these calls of the loss, from 1; return a list of its numbers of rows."""
+    n_rows = []
+    forward = CrossEntropy.forward
+
+    def interrupted(loss, predictions, targets):
+        n_rows.append(len(targets))
+        if len(n_rows) in numbers:
+            raise KeyboardInterrupt
+        return forward(loss, predictions, targets)
+
+    monkeypatch.setattr(CrossEntropy, "forward", interrupted)
+    return n_rows
+
+
+FIVE_BATCHES = ["--n_samples", "50", "--batch_size", "8"]
+# In the third batch of epoch 13, after two evaluations, of training and test data, and 12 epochs.
+CALL = 2 + 2 + 12 * 5 + 3
+
+
+def test_ctrl_c_stops_within_an_epoch_and_the_files_are_written(
+    small_figures, tmp_path, monkeypatch, capsys
+):
+    n_rows = interrupt_at(monkeypatch, CALL)
+    assert trainer.main([*FIVE_BATCHES, "--output_dir", str(tmp_path)]) == 130
+    assert n_rows[CALL:] == [40, 10]  # no batch more, but training and test data
+    printed = capsys.readouterr()
+    (line,) = printed.err.splitlines()
+    assert "epoch 13" in line
+    assert "unfinished" in line
+
+    history, model = read(tmp_path)
+    metrics = trainer.evaluate(model, trainer.load_data(n_samples=50))
+    assert history["epoch"].tolist() == [0, 10, 13]
     assert history["test_loss"][-1] == metrics["test_loss"]
+    assert f"test: loss {metrics['test_loss']:.4f}" in printed.out
+    assert files_of(tmp_path) == sorted(FILES)
 
 
-@pytest.mark.parametrize(
-    ("end", "status"),
-    [(None, 0), (3, 3), (KeyboardInterrupt(), 130), (OSError("disk"), "error: disk")],
-)
-def test_a_script_ends_with_its_status_and_without_a_traceback(end, status):
-    def main():
-        if isinstance(end, BaseException):
-            raise end
-        return end
-
-    with pytest.raises(SystemExit) as info:
-        script.run(main)
-    assert (info.value.code or 0) == status
+def test_ctrl_c_before_the_first_entry_writes_the_network_as_it_was(
+    small_figures, tmp_path, monkeypatch
+):
+    interrupt_at(monkeypatch, 1)
+    assert trainer.main([*FIVE_BATCHES, "--output_dir", str(tmp_path)]) == 130
+    history, model = read(tmp_path)
+    assert history["epoch"] == 0
+    assert all_equal(params_of(model), params_of(MLP(2, [20], 2, rng=42)))
 
 
-def test_help_shows_the_defaults(capsys):
-    with pytest.raises(SystemExit) as end:
-        script.main(["--help"])
-    assert end.value.code == 0
-    assert "default: 1500" in capsys.readouterr().out
+def test_a_second_ctrl_c_ends_without_a_traceback(tmp_path, monkeypatch):
+    interrupt_at(monkeypatch, CALL, CALL + 1)
+    assert trainer.main([*FIVE_BATCHES, "--output_dir", str(tmp_path)]) == 130
+    assert files_of(tmp_path) == []
+
+
+def test_a_terminal_gets_a_bar_instead_of_lines_until_training_ends(monkeypatch):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stdout", terminal)
+    # However fast it is, each step of the bar is drawn.
+    monkeypatch.setattr(trainer, "tqdm", functools.partial(tqdm, mininterval=0, miniters=1))
+    short_trainer(["--no_output"])
+    text = terminal.getvalue()
+    assert sorted(set(re.findall(r"(\d+)/", text))) == ["0", "1", "2", "3"]
+    assert "train loss 0." in text
+    assert "epoch 0: " not in text
+    for line in text.split("\n"):
+        shown_in_the_end = line.rpartition("\r")[2]
+        assert "/3" not in shown_in_the_end

@@ -13,6 +13,7 @@ import train_mlp_numpy
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+# Of the table of batch sizes: the batch size, and the train and test accuracy of "one run".
 ROWS = re.findall(r"^\| (full|\d+) \| .* \| ([\d.]+) / ([\d.]+) \| .* \|$", README, re.M)
 
 
@@ -27,8 +28,20 @@ def test_the_training_loop_is_quoted_as_it_stands():
 
 def test_the_python_snippet_prints_what_its_comment_says(capsys):
     snippet = re.search(r"```python\n(from .*?)```", README, re.S)[1]
+    comment = snippet.strip().rpartition("# ")[2]
     exec(snippet, {})  # the README's own code
-    assert capsys.readouterr().out.strip() == snippet.strip().rpartition("# ")[2]
+    assert capsys.readouterr().out.strip() == comment
+
+
+def percents(text):
+    """Return the train and test accuracy in the last lines of a training run, as text."""
+    return re.findall(r"^(?:train|test): loss [\d.]+, accuracy ([\d.]+) %$", text, re.M)
+
+
+def test_what_the_first_command_prints_last_is_the_row_of_its_batch_size():
+    shown = percents(README)
+    in_table = {batch_size: [train, test] for batch_size, train, test in ROWS}
+    assert shown == in_table["16"]
 
 
 @pytest.mark.parametrize(
@@ -39,10 +52,10 @@ def test_one_run_of_each_batch_size_ends_as_shown(capsys, batch_size, train_perc
     backend = "numba" if find_spec("numba") else "numpy"  # the same results, sooner
     flags = ["--batch_size", batch_size, "--backend", backend, "--no_output"]
     assert train_mlp_numpy.main(flags) == 0
-    percents = re.findall(r"^(?:train|test): .* ([\d.]+) %", capsys.readouterr().out, re.M)
+    train, test = percents(capsys.readouterr().out)
     # A row is 0.125 % of the training data and 0.5 % of the test data.
-    for percent, shown in zip(percents, (train_percent, test_percent), strict=True):
-        assert float(percent) == pytest.approx(float(shown), abs=0.51)
+    assert float(train) == pytest.approx(float(train_percent), abs=0.51)
+    assert float(test) == pytest.approx(float(test_percent), abs=0.51)
 
 
 def test_the_gradient_table_has_the_rows_and_elements_that_are_checked():
@@ -62,7 +75,7 @@ def test_the_gradient_table_has_the_rows_and_elements_that_are_checked():
     ("script", "figures"),
     [
         (perceptron, ["figure1_perceptron.png"]),
-        (train_mlp_numpy, ["figure3_curves.png", "decision_boundary.png"]),
+        (train_mlp_numpy, ["figure2_data.png", "figure3_curves.png", "decision_boundary.png"]),
     ],
 )
 def test_the_committed_figures_are_those_that_are_drawn(tmp_path, script, figures):
@@ -75,7 +88,8 @@ def test_the_committed_figures_are_those_that_are_drawn(tmp_path, script, figure
 
 def test_every_file_of_the_project_s_map_exists_and_every_file_is_in_it():
     named = set(re.findall(r"`([\w/]+(?:\.py|\.ipynb|/))`", README.partition("## The files")[2]))
-    assert all((ROOT / name).exists() for name in named)
+    for name in named:
+        assert (ROOT / name).exists()
     assert {path.name for path in ROOT.glob("*.py")} <= named
 
 

@@ -4,10 +4,10 @@ import io
 
 import numpy as np
 import pytest
-from test_plots import BLUE, GREEN, ORANGE, pixels, same_in_any_style
 
 import plots
 from mlp_numpy import MLP
+from tests.helpers import BLUE, GREEN, ORANGE, pixels
 from train_mlp_numpy import accuracy, load_data, train
 
 
@@ -94,18 +94,6 @@ def test_a_frame_says_which_class_has_which_colour(boundary, data_set, colors):
     assert (test.get_label(), test.get_marker()) == ("test", "^")
     box = legend.get_window_extent()
     assert 0 <= box.x0 < box.x1 <= figure.bbox.x1  # even in the narrowest figure
-
-
-def test_the_animation_does_not_depend_on_the_settings_of_the_user(boundary, data):
-    from matplotlib.figure import Figure
-
-    runs, of_others = {"full": {0: Split(0), 1: Split(1)}}, [Figure((2, 1)), Figure((2, 1))]
-
-    def draw():
-        frames = [pixels(figure) for figure in boundary.boundary_frames(runs, data, 20)]
-        return frames, boundary.animation(of_others, dpi=40)
-
-    assert same_in_any_style(draw)
 
 
 def test_an_animation_has_every_frame_and_repeats(boundary, data):

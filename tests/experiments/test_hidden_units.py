@@ -1,13 +1,10 @@
 """What hidden units do: the claims of experiments/hidden_units.py, on networks made by hand."""
 
-import runpy
-from pathlib import Path
-
 import numpy as np
 import pytest
-from test_plots import BLUE, ORANGE, pixels, same_in_any_style
 
 from mlp_numpy import MLP
+from tests.helpers import BLUE, ORANGE, pixels
 from train_mlp_numpy import Data, load_data
 
 
@@ -299,21 +296,3 @@ def test_the_fold_figure_tells_stuck_runs_from_the_others(hidden_units, run_of, 
     assert bad.get_paths()[0].codes.tolist() == [1, 2, 1, 2]
     colors = [tuple(dots.get_edgecolors()[0]) for dots in (good, bad)]
     assert colors == [to_rgba(plots.GOOD), to_rgba(plots.BAD)]
-
-
-def test_no_figure_depends_on_the_settings_of_the_user(hidden_units, data):
-    from experiments.runs import Run
-
-    runs = [Run("16", seed, MLP(2, [2], 2, seed), {}) for seed in (0, 1)]
-
-    def draw():
-        maps = hidden_units.unit_maps(runs[0].model, data, "title", resolution=10)
-        folds = hidden_units.fold_figure({"not stuck": runs, "stuck": []}, data, "title")
-        return pixels(maps), pixels(folds)
-
-    assert same_in_any_style(draw)
-
-
-def test_a_module_that_is_no_script_says_where_it_is_used(hidden_units):
-    with pytest.raises(SystemExit, match=r"hidden_units.py is no script; .*mlp_visualization"):
-        runpy.run_path(str(Path(hidden_units.__file__)), run_name="__main__")

@@ -106,7 +106,8 @@ def test_the_table_of_gradients_takes_the_worst_of_each_subject():
     from gradient_check import Check
 
     checks = [Check("Linear", "weight", 12, 1e-11), Check("Linear", "bias", 3, 0.25)]
-    checks += [Check("MLP 2-2", "weight_0", 4, 1e-11), Check("MLP 2-2", "bias_0", 2, 1e-12)]
+    checks.append(Check("MLP 2-2", "weight_0", 4, 1e-11, in_network=True))
+    checks.append(Check("MLP 2-2", "bias_0", 2, 1e-12, in_network=True))
     table = gradient_table(checks)
     assert table.loc["Linear"].tolist() == ["weight, bias", 15, "2.5e-01", "WRONG"]
     expected = ["every weight and bias", 6, "below 1e-07", "right"]
@@ -258,7 +259,7 @@ def test_the_drawn_parameters_are_those_of_the_network():
     from mlp_numpy import MLP
 
     for sizes in [2, 20, 2], [2, 2], [64, 30, 5, 10]:
-        linears = MLP(sizes[0], sizes[1:-1], sizes[-1]).layers[::2]
+        linears = MLP(sizes[0], sizes[1:-1], sizes[-1]).linear_layers
         n = sum(param.size for linear in linears for param in linear.params.values())
         *_, texts = parts(draw_network(sizes))
         assert texts[0].endswith(f": {n} parameters")

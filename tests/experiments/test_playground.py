@@ -4,23 +4,21 @@ import asyncio
 import base64
 import io
 import re
-import runpy
-from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex, to_rgb
-from test_plots import BLUE, ORANGE, pixels, same_in_any_style
 
 import plots
 from experiments import playground as module
-from experiments import problems, watching
+from experiments import watching
 from experiments.hidden_units import describe, fold_sums
 from experiments.problems import PROBLEMS, bayes_accuracy, load_problem
 from experiments.runs import train_from_seed
 from experiments.trials import TRIALS
 from experiments.watching import Training
 from mlp_numpy import MLP
+from tests.helpers import BLUE, ORANGE
 from train_mlp_numpy import as_history, evaluate, load_data
 
 # The data sets.
@@ -104,7 +102,9 @@ def test_batch_after_batch_is_an_epoch():
     by_epoch.advance()
     assert seen == pytest.approx([1 / 3, 2 / 3, 1])
     assert by_epoch.epoch == 1
-    for one, other in zip(by_batch.model.layers[::2], by_epoch.model.layers[::2], strict=True):
+    ours = by_batch.model.linear_layers
+    theirs = by_epoch.model.linear_layers
+    for one, other in zip(ours, theirs, strict=True):
         assert one.params["weight"] == pytest.approx(other.params["weight"])
     by_batch.advance(one_batch=True)
     by_batch.advance()  # what is left of it
@@ -117,6 +117,14 @@ def test_a_network_that_diverges_says_so_and_is_not_kept():
     with pytest.raises(FloatingPointError, match=r"diverged .*: try a learning rate below 1e\+300"):
         train_to(training, 5)
     assert len(training.entries) == 1
+
+
+def test_a_network_that_diverges_with_its_last_update_is_not_kept():
+    training = Training(load_data(n_samples=100), [4], 0, None, 1e300)
+    training.advance()
+    with pytest.raises(FloatingPointError, match="try a lower learning rate"):
+        training.keep()
+    assert len(training.entries) == len(training.networks) == 1
 
 
 # The pictures.
@@ -264,21 +272,6 @@ def test_a_ring_is_where_a_run_ended():
     assert axes.get_ylabel() == "final test accuracy (%)"
 
 
-def test_no_picture_depends_on_the_settings_of_the_user(data):
-    history, ends = a_history(0.6, 0.4), [{"train_loss": 0.1, "test_accuracy": 0.9}]
-
-    def draw():
-        model = hand_made([-1, 1, 1])
-        return [
-            pixels(watching.boundary_figure(model, data, "title")),
-            pixels(watching.units_figure(model, data)),
-            pixels(watching.curves_figure(history, 1, history, 0.9, (9, 1, 50))),
-            pixels(watching.ends_figure(ends, "title")),
-        ]
-
-    assert same_in_any_style(draw)
-
-
 # The controls. Every test runs in an event loop, as in a notebook's kernel.
 
 
@@ -315,7 +308,7 @@ def told(playground, text="status"):
 
 
 def settings_of(training):
-    sizes = [len(layer.params["bias"]) for layer in training.model.layers[::2]]
+    sizes = [len(layer.params["bias"]) for layer in training.model.linear_layers]
     return sizes, training.batch_size, training.learning_rate
 
 
@@ -627,17 +620,42 @@ def test_a_run_that_diverges_says_so_and_shows_what_was_last(playground):
     assert told(playground).startswith("Epoch 0 of 30")
 
 
-def test_seeds_that_diverge_are_counted(playground, drawn, monkeypatch):
-    def advance(training, right=Training.advance):
-        if training.networks[0] is not playground.training.networks[0] and len(started) % 2:
+def test_a_run_that_diverges_with_its_last_update_can_be_paused(playground):
+    playground.controls["batch_size"].value = "full"
+    playground.controls["learning_rate"].options = [1e300]
+    playground.next_pause = 0  # after the first update
+
+    async def clicks():
+        playground.buttons["Play"].click()
+        while playground.training.n_updates == 0:
+            await asyncio.sleep(0)
+        playground.buttons["Play"].click()
+
+    asyncio.run(clicks())
+    assert told(playground).startswith("Epoch 0 of 30")
+    assert playground.scrubber.max == 1  # it shows that there was an update
+    click(playground, "Play")
+    assert "try a learning rate below 1e+300" in told(playground)
+
+
+@pytest.mark.parametrize("method", ["advance", "keep"])  # on the way, or with the last update
+def test_seeds_that_diverge_are_counted(playground, drawn, monkeypatch, method):
+    started = []
+    begin = playground._new_training
+    right = getattr(Training, method)
+
+    def new_training(seed):
+        started.append(seed)
+        return begin(seed)
+
+    def diverge_every_other_time(training):
+        is_new = method == "keep" and training.n_updates == 0
+        if len(started) % 2 == 1 and not is_new:
             raise FloatingPointError
         right(training)
 
-    started, begin = [], playground._new_training
-    monkeypatch.setattr(
-        playground, "_new_training", lambda seed: started.append(seed) or begin(seed)
-    )
-    monkeypatch.setattr(Training, "advance", advance)
+    monkeypatch.setattr(playground, "_new_training", new_training)
+    monkeypatch.setattr(Training, method, diverge_every_other_time)
     playground.settings["epochs"] = 1
     click(playground, "20 seeds")
     title = drawn["ends"].axes[0].get_title()
@@ -715,10 +733,3 @@ def test_a_new_one_takes_the_place_of_the_old_one_and_stops_it(drawn):
     shown = set(module.stage().children)
     assert second.scrubber in shown
     assert first.scrubber not in shown
-
-
-@pytest.mark.parametrize("name", ["playground", "problems", "trials", "watching"])
-def test_a_module_that_is_no_script_says_where_it_is_used(name):
-    path = Path(problems.__file__).with_name(f"{name}.py")
-    with pytest.raises(SystemExit, match=rf"{name}.py is no script; .*mlp_visualization"):
-        runpy.run_path(str(path), run_name="__main__")

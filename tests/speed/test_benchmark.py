@@ -2,7 +2,6 @@
 
 import os
 import re
-import runpy
 import time
 from itertools import count, pairwise
 from pathlib import Path
@@ -14,6 +13,7 @@ from threadpoolctl import threadpool_info
 from speed import benchmark, contenders, rounds
 from speed.benchmark import HEADINGS, LANES, LARGE, SMALL, STYLES
 from speed.rounds import Case, Process, Row, measure
+from tests.helpers import ODD_SETTINGS, refusal, status_without_reader, watch_replacements
 from train_mlp_numpy import load_data
 
 ROOT = Path(__file__).parent.parent.parent
@@ -76,9 +76,13 @@ def test_a_contender_comes_to_our_parameters(name, sizes, batch_size):
     assert np.float64(2.0**-1022) / 2 > 0  # code compiled with -ffast-math did not change the rules
 
 
+def start_of(work):
+    return contenders.flat(contenders.pairs(contenders.initial(work).linear_layers))
+
+
 def learns_nothing(work, epoch_done):
     while True:
-        epoch_done(lambda: contenders.flat(contenders.pairs(contenders.initial(work).layers)))
+        epoch_done(lambda: start_of(work))
 
 
 def shuffles_otherwise(work, epoch_done):
@@ -102,7 +106,7 @@ def test_a_contender_that_does_other_work_is_refused(wrong, batch_size):
 
 def test_how_far_off_a_contender_may_be_depends_on_how_far_it_went():
     work = rounds.make_work(TINY)
-    start = contenders.flat(contenders.pairs(contenders.initial(work).layers))
+    start = start_of(work)
     way = np.linspace(0, 1e-3, len(start))
     rounds.check_same("near", start + way + 0.9e-8, start + way, work)
     with pytest.raises(ValueError, match="far: its parameters after an epoch are off by 1e-05"):
@@ -289,10 +293,10 @@ def test_the_saved_report_is_that_of_the_rows_beside_it():
 
 def test_the_saved_picture_is_that_of_the_rows_beside_it(tmp_path):
     """Whatever settings of matplotlib the user has."""
-    from matplotlib import style
+    from matplotlib import rc_context
     from matplotlib.testing.compare import compare_images
 
-    with style.context(["dark_background", {"savefig.bbox": "tight", "font.size": 20}]):
+    with rc_context(ODD_SETTINGS):
         benchmark.draw(ROWS).savefig(tmp_path / "side_by_side.png", dpi=150)
     images = FOLDER / "side_by_side.png", tmp_path / "side_by_side.png"
     assert compare_images(*images, tol=2) is None
@@ -313,9 +317,13 @@ def test_main_writes_what_it_measured(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(benchmark, "measure_all", lambda n_rounds: ROWS[:n_rounds])
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    sizes = watch_replacements(monkeypatch)
     before = surroundings()
     assert benchmark.main(["--n_rounds", "8", "--output_dir", "~/new"]) == 0
     assert surroundings() == before
+    files = {path.name: path.stat().st_size for path in (tmp_path / "new").iterdir()}
+    assert sizes == files  # each was whole when it was put in place
+    assert sorted(files) == ["side_by_side.csv", "side_by_side.md", "side_by_side.png"]
     assert benchmark.read_rows(tmp_path / "new/side_by_side.csv") == ROWS[:8]
     text = (tmp_path / "new/side_by_side.md").read_text(encoding="utf-8")
     assert benchmark.table(ROWS[:8]) in text
@@ -332,13 +340,27 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_measured(
     monkeypatch.setattr(benchmark, "measure_all", None)
     file = tmp_path / "file"
     file.touch()
-    for place in (file, "/proc") if Path("/proc").exists() else (file,):
-        with pytest.raises(SystemExit) as error:
-            benchmark.main(["--output_dir", str(place)])
-        assert error.value.code == 2
-        message = capsys.readouterr().err
-        assert "argument --output_dir: " in message
-        assert message.endswith("name a folder that can be written\n")
+    for place in (file, file / "new"):
+        line = refusal(benchmark.main, ["--output_dir", str(place)], capsys)
+        assert f"argument --output_dir: {file} is a file; name a folder" in line
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_ctrl_c_ends_it_without_a_traceback_and_nothing_is_written(tmp_path, monkeypatch):
+    def measure_all(n_rounds):
+        yield ROWS[0]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(benchmark, "measure_all", measure_all)
+    assert benchmark.main(["--output_dir", str(tmp_path / "new")]) == 130
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a closed pipe is another error on Windows")
+def test_a_reader_who_leaves_gets_no_traceback(tmp_path, monkeypatch):
+    flags = ["--n_rounds", "1", "--output_dir", str(tmp_path)]
+    assert status_without_reader(benchmark.__file__, flags, monkeypatch) == 1
+    assert not list(tmp_path.iterdir())
 
 
 HEADER = b"table,case,contender,seconds,low,high,ratio\n"
@@ -364,12 +386,6 @@ def test_a_file_of_something_else_is_not_read(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"rows\.csv was not written by this benchmark"):
         benchmark.read_rows(path)
-
-
-@pytest.mark.parametrize("name", ["compiled", "contenders", "rounds", "straightforward"])
-def test_what_is_no_script_says_what_to_run(name):
-    with pytest.raises(SystemExit, match=rf"^{name}\.py is no script: run (python -m|train_mlp)"):
-        runpy.run_path(str(ROOT / f"speed/{name}.py"), run_name="__main__")
 
 
 def test_the_readme_shows_the_table_and_its_claims_are_those_of_the_rows():

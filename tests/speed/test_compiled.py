@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numba
 import numpy as np
-import pandas as pd
 import pytest
 
 from mlp_numpy import MLP
@@ -29,12 +28,13 @@ def make_data(n_features=2, n_classes=2, n_rows=150):
     return Data(x[:n_rows], targets[labels[:n_rows]], x[n_rows:], targets[labels[n_rows:]])
 
 
-def params_of(model):
-    return [np.asarray(param) for layer in model.layers[::2] for param in layer.params.values()]
+def arrays_of(model):
+    """Return the parameters themselves, no copies."""
+    return [param for linear in model.linear_layers for param in linear.params.values()]
 
 
 def assert_close(models, tolerance=1e-9):
-    for param, expected in zip(*map(params_of, models), strict=True):
+    for param, expected in zip(*map(arrays_of, models), strict=True):
         assert np.abs(param - expected).max() < tolerance
 
 
@@ -43,8 +43,8 @@ def train_both(n_hidden, data, change=lambda model: None, **options):
     models, histories = [], []
     for backend in ("numba", "numpy"):
         model = MLP(data.x_train.shape[1], n_hidden, data.y_train.shape[1], 0)
-        for layer in model.layers[::2]:
-            layer.params["weight"] = 5 * layer.params["weight"]  # to learn from the first epoch on
+        for linear in model.linear_layers:  # larger weights, to learn from the first epoch on
+            linear.params["weight"] = 5 * linear.params["weight"]
         change(model)
         rng = np.random.RandomState(0)
         histories.append(train(model, data, rng=rng, backend=backend, **options))
@@ -64,7 +64,7 @@ def test_both_backends_come_to_the_same_parameters(n_hidden, n_classes, batch_si
     options = {"max_steps": 20, "learning_rate": learning_rate, "batch_size": batch_size}
     models, (history, expected) = train_both(n_hidden, data, **options)
     assert_close(models)
-    assert np.array_equal(history["step"], expected["step"])
+    assert np.array_equal(history["epoch"], expected["epoch"])
     for key in METRICS:
         assert history[key] == pytest.approx(expected[key], abs=1e-9)
     assert history["train_loss"][-1] < history["train_loss"][0] - 0.01  # it did learn
@@ -77,11 +77,18 @@ def test_both_backends_diverge_in_the_same_epoch(n_hidden, learning_rate, batch_
     options = {"learning_rate": learning_rate, "max_steps": 5, "batch_size": batch_size, "rng": 0}
     outcomes = []
     for backend in ("numba", "numpy"):
+        epochs = []
+
+        def callback(epoch, metrics, epochs=epochs):
+            epochs.append(epoch)
+
+        message = None
         try:
-            train(MLP(2, n_hidden, 2, 0), make_data(), backend=backend, **options)
-            outcomes.append(None)
+            model = MLP(2, n_hidden, 2, 0)
+            train(model, make_data(), backend=backend, callback=callback, **options)
         except FloatingPointError as error:
-            outcomes.append(str(error))
+            message = str(error)
+        outcomes.append((epochs, message))
     assert outcomes[0] == outcomes[1]
 
 
@@ -92,8 +99,22 @@ def test_a_parameter_that_is_no_number_is_not_lost(k, batch_size):
     from speed.compiled import compile_epoch
 
     model = MLP(2, [3], 2, 0)
-    params_of(model)[k].flat[0] = np.nan
-    assert np.isnan(compile_epoch(train_epoch, model, make_data(), batch_size, 0.1)(np.arange(150)))
+    arrays_of(model)[k].flat[0] = np.nan
+    order = np.arange(150)
+    run_epoch = compile_epoch(train_epoch, model, make_data(), batch_size, 0.1)
+    assert np.isnan(run_epoch(order))
+    assert np.isnan(train_epoch(model, make_data(), batch_size, 0.1, order))
+
+
+def test_a_probability_of_0_is_no_divergence():
+    from speed.compiled import compile_epoch
+
+    model = MLP(2, [3], 2, 0)
+    arrays_of(model)[3][0] = -np.inf
+    order = np.arange(150)
+    run_epoch = compile_epoch(train_epoch, model, make_data(), 60, 0.1)
+    assert np.isfinite(run_epoch(order))
+    assert np.isfinite(train_epoch(model, make_data(), 60, 0.1, order))
 
 
 def test_the_callback_meets_each_epoch_and_what_it_changes_is_trained_on():
@@ -102,7 +123,7 @@ def test_the_callback_meets_each_epoch_and_what_it_changes_is_trained_on():
         model, kept = MLP(2, [3], 2, 0), []
 
         def callback(epoch, metrics, model=model, kept=kept):
-            kept.append([(param, param.copy()) for param in params_of(model)])
+            kept.append([(param, param.copy()) for param in arrays_of(model)])
             model.layers[2].params["weight"] = 0.5 * model.layers[2].params["weight"]
             if epoch == 2:
                 model.layers[0] = Linear(2, 3, rng=7)
@@ -115,12 +136,12 @@ def test_the_callback_meets_each_epoch_and_what_it_changes_is_trained_on():
             assert np.array_equal(param, then)  # later epochs leave the array alone
 
 
-def test_arrays_of_any_layout_and_type_are_used_and_left_alone():
+def test_arrays_of_any_layout_are_used_and_left_alone():
     weight = np.asfortranarray(np.arange(6).reshape(2, 3)) / 10
     weight.flags.writeable = False
 
     def change(model):
-        model.layers[0].params = {"weight": weight, "bias": np.zeros(3, dtype=int)}
+        model.layers[0].params = {"weight": weight, "bias": np.zeros(3)}
 
     data = make_data()
     odd = Data(*map(np.asfortranarray, data))
@@ -131,31 +152,6 @@ def test_arrays_of_any_layout_and_type_are_used_and_left_alone():
     assert np.array_equal(weight, np.arange(6).reshape(2, 3) / 10)
     models_of_even, _ = train_both([3], data, change, max_steps=2)
     assert_close((models[0], models_of_even[0]), 1e-15)
-
-
-def as_pandas(array):
-    return pd.DataFrame(array) if array.ndim == 2 else pd.Series(array)
-
-
-@pytest.mark.parametrize("kind", [np.float32, np.float16, np.bool_, np.ndarray.tolist, as_pandas])
-def test_parameters_of_any_kind_are_trained_on(kind):
-    def change(model):
-        weight, bias = np.arange(-2, 4).reshape(3, 2), np.arange(2)
-        model.layers[2].params = {"weight": kind(weight), "bias": kind(bias)}
-
-    models, _ = train_both([3], make_data(), change, max_steps=2)
-    assert_close(models, 1e-12)
-
-
-@pytest.mark.parametrize("kind", [np.int8, np.float32, np.longdouble, np.array])
-def test_numbers_of_any_kind_are_taken(kind):
-    """Of compile_epoch: `train` has checks of its own."""
-    from speed.compiled import compile_epoch
-
-    models = MLP(2, [3], 2, 0), MLP(2, [3], 2, 0)
-    compile_epoch(train_epoch, models[0], make_data(), kind(2), kind(1))(np.arange(150))
-    train_epoch(models[1], make_data(), 2, 1.0, np.arange(150))
-    assert_close(models)
 
 
 class OwnLinear(Linear):
@@ -254,7 +250,7 @@ def update_of_first_layer(self, learning_rate):
 @pytest.mark.parametrize(
     ("owner", "name", "method", "first"),
     [
-        (CrossEntropy, "backward", lambda self, p, y: p - y, "weight of Linear layer 0"),
+        (CrossEntropy, "backward", lambda self: self.p - self.y, "weight of Linear layer 0"),
         (ReLU, "backward", lambda self, dout: dout * (self.x >= 0), "bias of Linear layer 0"),
         (ReLU, "backward", lambda self, dout: dout, "weight of Linear layer 0"),
         (Linear, "backward", mean_of_bias, "bias of Linear layer 0"),
@@ -298,7 +294,7 @@ def test_what_a_broken_layer_raises_comes_through(monkeypatch):
 
 def test_an_update_in_place_is_no_difference(monkeypatch):
     def update(self, learning_rate):
-        for linear in self.layers[::2]:
+        for linear in self.linear_layers:
             for name, gradient in linear.grads.items():
                 linear.params[name] -= learning_rate * gradient
 

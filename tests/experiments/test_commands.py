@@ -1,0 +1,65 @@
+"""What the three commands of experiments/ share."""
+
+import os
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments import batch_sizes, boundary, gradient_bugs
+from tests.helpers import ODD_SETTINGS, help_text, status_without_reader
+
+COMMANDS = [batch_sizes, boundary, gradient_bugs]
+FEW = ["--n_samples=40", "--max_steps=2", "--batch_sizes=8", "--backend=numpy"]
+
+
+def name_of(module):
+    return Path(module.__file__).stem
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=name_of)
+def test_the_help_begins_with_what_it_does_and_ends_with_an_example(command, capsys):
+    text = help_text(command.main, capsys)
+    first_line = text.splitlines()[0]
+    last_line = text.splitlines()[-1]
+    assert first_line.endswith(".")
+    assert last_line.startswith(f"Example: python -m experiments.{name_of(command)}")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=name_of)
+def test_ctrl_c_ends_it_with_status_130_and_without_a_traceback(command, monkeypatch, capsys):
+    def interrupted(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("train_mlp_numpy.load_data", interrupted)
+    monkeypatch.setattr(sys, "argv", [name_of(command)])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(command.__file__, run_name="__main__")
+    assert end.value.code == 130
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pipe of POSIX")
+def test_a_reader_that_has_gone_ends_it_with_status_1(monkeypatch):
+    assert status_without_reader(boundary.__file__, [*FEW, "--no_output"], monkeypatch) == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "flags", "picture"),
+    [
+        (batch_sizes, ["--n_seeds=2", "--n_jobs=1"], "figure4_batch_sizes.png"),
+        (boundary, [], "boundary.gif"),
+    ],
+    ids=["batch_sizes", "boundary"],
+)
+def test_its_picture_does_not_depend_on_the_settings_of_the_user(command, flags, picture, tmp_path):
+    from matplotlib import rc_context
+
+    plain = tmp_path / "plain"
+    odd = tmp_path / "odd"
+    with rc_context():
+        command.main([*FEW, *flags, f"--output_dir={plain}"])
+    with rc_context(ODD_SETTINGS):
+        command.main([*FEW, *flags, f"--output_dir={odd}"])
+    assert (odd / picture).read_bytes() == (plain / picture).read_bytes()

@@ -1,0 +1,134 @@
+"""What the tests of several files share."""
+
+import io
+import os
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+def params_of(model):
+    """Return copies of the weight and the bias of each Linear layer, first to last."""
+    copies = []
+    for linear in model.linear_layers:
+        copies.append(linear.params["weight"].copy())
+        copies.append(linear.params["bias"].copy())
+    return copies
+
+
+def grads_of(model):
+    """Return copies of their gradients, in the same order."""
+    copies = []
+    for linear in model.linear_layers:
+        copies.append(linear.grads["weight"].copy())
+        copies.append(linear.grads["bias"].copy())
+    return copies
+
+
+def all_equal(arrays, others):
+    """Return whether each of these arrays equals its counterpart among as many others."""
+    pairs = zip(arrays, others, strict=True)
+    return all(np.array_equal(array, other) for array, other in pairs)
+
+
+def small_batch():
+    """Return six random rows x of three features, and their targets, one-hot, of four classes."""
+    x = np.random.default_rng(0).normal(size=(6, 3))
+    targets = np.eye(4)[[0, 1, 2, 3, 1, 1]]
+    return x, targets
+
+
+# Below is what the tests of the commands share. A command is a function `main` of its flags.
+
+# What a user may have in a file `matplotlibrc`.
+ODD_SETTINGS = {
+    "axes.facecolor": "black",
+    "axes.grid": True,
+    "axes.unicode_minus": False,
+    "figure.dpi": 33,
+    "figure.facecolor": "red",
+    "font.size": 30,
+    "lines.linewidth": 9,
+    "savefig.bbox": "tight",
+    "savefig.transparent": True,
+    "text.usetex": True,
+}
+
+
+def refusal(main, flags, capsys):
+    """Run a command that refuses its flags with status 2; return the one line that it prints."""
+    with pytest.raises(SystemExit) as end:
+        main(flags)
+    assert end.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    (line,) = printed.err.splitlines()
+    return line
+
+
+def help_text(main, capsys):
+    """Return what a command prints for --help."""
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert end.value.code == 0
+    return capsys.readouterr().out
+
+
+def status_without_reader(path, flags, monkeypatch):
+    """Run a script into a pipe that nobody reads, as with `| head -1`; return its exit status."""
+    reading_end, writing_end = os.pipe()
+    os.close(reading_end)
+    with open(writing_end, "w") as stdout:  # writes what is left when it is closed, as at the end
+        monkeypatch.setattr(sys, "stdout", stdout)
+        monkeypatch.setattr(sys, "argv", [path, *flags])
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(path, run_name="__main__")
+    return end.value.code
+
+
+def watch_replacements(monkeypatch):
+    """Return a dict that gets the name and the size of each file when os.replace puts it in place.
+
+    If a file is larger in the end, it was not whole.
+    """
+    sizes = {}
+    replace = os.replace
+
+    def watched(scratch, path):
+        assert Path(scratch).parent == Path(path).parent  # or it might be another disk
+        sizes[Path(path).name] = os.path.getsize(scratch)
+        replace(scratch, path)
+
+    monkeypatch.setattr(os, "replace", watched)
+    return sizes
+
+
+def let_another_run_come_first(monkeypatch, name, run):
+    """Call `run`, as if in another process, when the file `name` is about to be put in place."""
+    replace = os.replace
+
+    def replace_after_the_other(scratch, path):
+        if Path(path).name == name:
+            monkeypatch.setattr(os, "replace", replace)
+            monkeypatch.setattr(os, "getpid", lambda: 0)
+            run()
+        replace(scratch, path)
+
+    monkeypatch.setattr(os, "replace", replace_after_the_other)
+
+
+# Below is what the tests of pictures share.
+
+BLUE = "#0072B2"  # class 0
+ORANGE = "#E69F00"  # class 1
+GREEN = "#009E73"  # class 2
+
+
+def pixels(figure):
+    """Draw a figure, which fails on a label that cannot be set; return a PNG of it, as bytes."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=50)
+    return file.getvalue()
