@@ -1,6 +1,7 @@
 """What a user of the commands meets: first of both, then of train_mlp_numpy.py alone."""
 
 import functools
+import importlib
 import io
 import os
 import re
@@ -189,7 +190,7 @@ def test_where_numba_is_not_there_that_is_told(no_work, capsys, monkeypatch):
 
 def test_a_compiled_loop_that_does_not_do_the_same_is_told(no_work, capsys, monkeypatch):
     pytest.importorskip("numba")
-    from speed import compiled
+    compiled = importlib.import_module("speed.compiled")
 
     def fail(train_epoch):
         raise ValueError("the compiled loop differs")
