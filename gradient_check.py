@@ -24,9 +24,10 @@ KINK = 1e-2  # the least distance of a ReLU's input from its kink at 0; `h` move
 def numerical_gradient(f, array, h=1e-5):
     """Return the gradient of f at `array` by central differences, of the shape of `array`.
 
-    df/da = (f(a + h) - f(a - h)) / (2h) + O(h^2), for one element a at a time. With h = 1e-5, two
-    errors are both near 1e-11: the neglected term, h^2 / 6 times the third derivative, and the
-    rounding error of f, about 1e-16, divided by h.
+    df/da = (f(a + h) - f(a - h)) / (2h) + O(h^2), for one element a at a time.
+
+    This has two errors. The neglected term is h^2 / 6 times the third derivative. And f is rounded
+    in its 16th digit, which is divided by h. With h = 1e-5, both are near 1e-11.
 
     Args:
         f: a function from an array of that shape to a number.
@@ -45,11 +46,10 @@ def numerical_gradient(f, array, h=1e-5):
 
 
 def relative_error(analytic, numerical):
-    """Return the largest difference of two elements, relative to the largest element of both.
+    """Return max |analytic - numerical| / max(|analytic|, |numerical|).
 
-    The differences are not divided by their own elements. A tiny element is often a sum of large
-    terms that cancel, and their rounding errors remain. So its own relative error would be large
-    even if it were right.
+    Both maxima are over all elements. We do not divide element by element: a tiny element is often
+    a sum of large terms that cancel. Their rounding errors remain, and would be a large part of it.
 
     The error is infinite if nothing can be compared: if the shapes differ, if all elements are 0,
     or if there is a NaN or an infinity.
@@ -57,7 +57,7 @@ def relative_error(analytic, numerical):
     if np.shape(analytic) != np.shape(numerical):
         return math.inf
     scale = np.abs([analytic, numerical]).max()
-    if not 0 < scale < math.inf:
+    if not 0 < scale < math.inf:  # it is 0, infinite or NaN
         return math.inf
     return float(np.abs(analytic - numerical).max() / scale)
 
@@ -88,11 +88,11 @@ def check_layer(layer, x, rng):
     dx = layer.backward(dout)
     subject = type(layer).__name__
 
-    def loss_at(moved_x):
+    def loss_at_x(moved_x):
         return np.sum(dout * layer.forward(moved_x))
 
     def loss():
-        return loss_at(x)
+        return loss_at_x(x)
 
     checks = []
     if isinstance(layer, Linear):
@@ -100,7 +100,7 @@ def check_layer(layer, x, rng):
             numerical = numerical_param_gradient(layer, name, loss)
             error = relative_error(layer.grads[name], numerical)
             checks.append(Check(subject, name, numerical.size, error))
-    numerical = numerical_gradient(loss_at, x)
+    numerical = numerical_gradient(loss_at_x, x)
     error = relative_error(dx, numerical)
     checks.append(Check(subject, "input", numerical.size, error))
     return checks
@@ -110,12 +110,12 @@ def numerical_param_gradient(linear, name, loss):
     """Return the gradient of loss() with respect to `linear.params[name]`, by differences."""
     param = linear.params[name]
 
-    def loss_at(value):
-        linear.params[name] = value
+    def loss_with(moved_param):
+        linear.params[name] = moved_param
         return loss()
 
-    gradient = numerical_gradient(loss_at, param)
-    linear.params[name] = param
+    gradient = numerical_gradient(loss_with, param)
+    linear.params[name] = param  # put it back
     return gradient
 
 
@@ -124,12 +124,12 @@ def check_softmax_cross_entropy(logits, targets):
     softmax = SoftMax()
     cross_entropy = CrossEntropy()
 
-    def loss_at(logits):
-        return cross_entropy.forward(softmax.forward(logits), targets)
+    def loss_at_logits(moved_logits):
+        return cross_entropy.forward(softmax.forward(moved_logits), targets)
 
-    loss_at(logits)  # `backward` needs what `forward` keeps
+    loss_at_logits(logits)  # `backward` needs what `forward` keeps
     analytic = cross_entropy.backward()
-    numerical = numerical_gradient(loss_at, logits)
+    numerical = numerical_gradient(loss_at_logits, logits)
     error = relative_error(analytic, numerical)
     return Check("SoftMax + CrossEntropy", "logits", numerical.size, error)
 
@@ -137,8 +137,8 @@ def check_softmax_cross_entropy(logits, targets):
 def check_network(n_inputs, n_hidden, n_classes, rng, n_rows=6, network=MLP):
     """Check every parameter of a network with random weights and biases on random rows.
 
-    `network` is called with the first three arguments, and returns the network: MLP, or a
-    function that puts a bug into it.
+    `network(n_inputs, n_hidden, n_classes)` returns the model to check. It is MLP, or a function
+    that returns an MLP with a bug.
     """
     labels = rng.integers(n_classes, size=n_rows)
     targets = np.eye(n_classes)[labels]
@@ -149,7 +149,7 @@ def check_network(n_inputs, n_hidden, n_classes, rng, n_rows=6, network=MLP):
     def loss():
         return cross_entropy.forward(model.forward(x), targets)
 
-    # Another batch, -x, goes first: a layer that keeps its gradients, or adds to them, is found.
+    # Another batch, -x, goes first: gradients that are not overwritten are then wrong.
     for batch in (-x, x):
         cross_entropy.forward(model.forward(batch), targets)
         model.backward(cross_entropy.backward())
@@ -179,26 +179,23 @@ def draw_checkable_point(model, n_inputs, n_rows, rng):
         if can_be_checked(model, x):
             return x
     raise RuntimeError(
-        "no network of 1000 could be checked: each had ReLU inputs near 0, rows that are 0 behind "
-        "a ReLU, or probabilities near 0. Look at ReLU.forward and SoftMax.forward: do they keep "
-        "their input as it was, and are they right?"
+        "no network of 1000 could be checked: each had ReLU inputs near 0, or rows of 0 after a "
+        "ReLU; does ReLU.forward keep its input as it was?"
     )
 
 
 def can_be_checked(model, x):
     """Return whether finite differences can check the gradients of the model on x.
 
-    No input of a ReLU may be near its kink at 0. No row may be 0 behind a ReLU, since its gradients
-    would all be 0, right or wrong. No probability may be so small that the loss clips it.
+    No input of a ReLU may be near its kink at 0. In each row, some output of each ReLU must be
+    above 0: else the row's gradients are 0, even with a bug.
     """
-    probabilities = model.forward(x)
-    if probabilities.min() < 1e-12:
-        return False
+    model.forward(x)
     for layer in model.layers:
         if isinstance(layer, ReLU):
             is_near_kink = np.abs(layer.x) < KINK
-            is_active = layer.x > 0
-            if is_near_kink.any() or not is_active.any(axis=1).all():
+            row_is_0 = np.all(layer.x <= 0, axis=1)
+            if is_near_kink.any() or row_is_0.any():
                 return False
     return True
 
@@ -254,7 +251,7 @@ def table(checks):
 
 
 def rows_of(checks):
-    """Return the Checks to print: a network whose gradients are all right has a single one."""
+    """Return the Checks to print: those of a network are merged into one if all are right."""
     groups = {}  # the Checks of each subject
     for check in checks:
         groups.setdefault(check.subject, []).append(check)

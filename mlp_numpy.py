@@ -22,14 +22,14 @@ class MLP:
             n_hidden: a list of the number of units in each hidden layer, such as [20]. If it is
                 empty, the network is softmax regression.
             n_classes: the number of classes, at least 2.
-            rng: a NumPy generator or an int seed, which draws the weights; None is a new seed.
+            rng: a NumPy generator for the weights, or an int seed for a new one, or None.
 
         Raises:
             ValueError: if there are fewer than two classes.
         """
         if n_classes < 2:
             raise ValueError(f"n_classes must be at least 2, got {n_classes}")
-        rng = as_rng(rng)  # one generator for all layers, or each would draw the same numbers
+        rng = as_rng(rng)  # one for all layers: with one seed, each would draw the same numbers
         self.layers = []
         n_in = n_inputs
         for n_units in n_hidden:
@@ -55,10 +55,10 @@ class MLP:
         """
         layers_before_softmax = self.layers[:-1]
         for layer in reversed(layers_before_softmax):
-            dout = layer.backward(dout)  # dL/dx of this layer is dL/dout of the one before it
+            dout = layer.backward(dout)  # dL/dx of this layer is dL/dout of the previous one
 
     def update(self, learning_rate):
-        """Make one update of gradient descent: W = W - learning_rate * dL/dW, and so for b."""
+        """Make an update: each W becomes W - learning_rate * dL/dW, and each b likewise."""
         for linear in self.linear_layers:
             for name, gradient in linear.grads.items():
                 linear.params[name] = linear.params[name] - learning_rate * gradient
@@ -101,11 +101,11 @@ class MLP:
                 n_inputs = len(weights[0])
                 *n_hidden, n_classes = [len(bias) for bias in biases]
                 model = cls(n_inputs, n_hidden, n_classes)
-            except Exception as error:  # of many kinds, since the file can be anything
+                for linear, weight, bias in zip(model.linear_layers, weights, biases, strict=True):
+                    linear.params = {"weight": weight, "bias": bias}
+                model.forward(np.zeros((1, n_inputs)))  # fails if the shapes do not fit
+            except Exception as error:  # which one depends on what the file is
                 raise ValueError(
                     f"{path} is not a saved MLP: it does not hold weight_0, bias_0 and so on"
                 ) from error
-
-        for linear, weight, bias in zip(model.linear_layers, weights, biases, strict=True):
-            linear.params = {"weight": weight, "bias": bias}
         return model

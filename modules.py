@@ -26,7 +26,7 @@ class Linear:
     """
 
     def __init__(self, in_features, out_features, rng=None):
-        """`rng`, a NumPy generator or an int seed, draws the weights; None is a new seed."""
+        """`rng` is a NumPy generator for the weights, or an int seed for a new one, or None."""
         rng = as_rng(rng)
         self.params = {
             "weight": rng.normal(0, 0.1, (in_features, out_features)),
@@ -90,6 +90,7 @@ class SoftMax:
 
         dp_j/dx_i = p_j (delta_ij - p_i), in each row; delta_ij is 1 if i = j, else 0
         dL/dx_i   = sum_j dout_j p_j (delta_ij - p_i)
+                  = dout_i p_i - (sum_j dout_j p_j) p_i
                   = p_i (dout_i - sum_j dout_j p_j)
         """
         weighted_sum = (dout * self.p).sum(axis=1, keepdims=True)
@@ -99,10 +100,11 @@ class SoftMax:
 class CrossEntropy:
     """The loss L of predicted probabilities p for one-hot targets y, both of shape (N, C).
 
-    `backward` returns the gradient with respect to the *logits* x, from which p = softmax(x) came.
-    So a network's backward pass goes on at its last Linear layer. In a row whose true class is t,
+    `backward` returns the gradient with respect to the *logits* x, where p = softmax(x). So a
+    network skips its SoftMax on the way back, and goes on with its last Linear layer. In a row
+    whose true class is t, with log p_t = x_t - log(sum_k exp(x_k)),
 
-        -log p_t = log(sum_k exp(x_k)) - x_t,    and its derivative by x_j is p_j - y_j.
+        d(-log p_t)/dx_j = exp(x_j) / sum_k exp(x_k) - (1 if j = t, else 0) = p_j - y_j.
 
     `forward` clips p at 1e-15, because log 0 is infinite. `backward` needs no clip.
     """
@@ -125,7 +127,7 @@ class CrossEntropy:
 
 
 def check_same_shape(predictions, targets):
-    """Raise ValueError if the shapes differ: NumPy would broadcast some of them, with no error."""
+    """Raise ValueError if the shapes differ. NumPy might broadcast them, and give no error."""
     if np.shape(targets) != np.shape(predictions):
         raise ValueError(
             f"targets must be one-hot rows, of the shape {np.shape(predictions)} of predictions, "
@@ -136,7 +138,7 @@ def check_same_shape(predictions, targets):
 def as_rng(rng):
     """Return a NumPy generator: `rng` itself if it is one, else a new one with this int seed.
 
-    None is a new seed each time.
+    If `rng` is None, the new generator gives other numbers each time.
     """
     if isinstance(rng, np.random.Generator | np.random.RandomState):
         return rng

@@ -52,8 +52,10 @@ class Perceptron:
 
         An update divides this gradient by the number of misclassified points, so that its size does
         not depend on how many they are. Training ends when no point is misclassified, or after
-        max_epochs. (In the first epoch all weights are zero. So all points are predicted +1, and
-        L is 0, although those of class -1 are misclassified.)
+        max_epochs.
+
+        (In the first epoch w = 0 and b = 0. So every score is 0, and every point is predicted +1:
+        all points of class -1 are misclassified, yet L = 0. The gradient is not 0.)
 
         Args:
             x: the points, of shape (N, n_inputs).
@@ -107,14 +109,14 @@ def check_labels(labels, n_points):
 def generate_dataset(mean_pos, mean_neg, cov_scale=0.5, rng=None):
     """Draw 100 points of each class from Gaussians with covariance cov_scale * I, and split them.
 
-    All 200 points are shuffled together, and the first 160 are for training. The report does this,
-    and only this gives its accuracies. (The assignment asks for 80 points of each class.)
+    All 200 points are shuffled together, and the first 160 are for training, as in the report. (The
+    assignment asks for 80 of each class, but that does not give the report's accuracies.)
 
     Args:
         mean_pos: the mean of class +1, a point of d coordinates.
         mean_neg: the mean of class -1.
         cov_scale: the variance of each coordinate.
-        rng: a NumPy generator or an int seed, which draws the points; None is a new seed.
+        rng: a NumPy generator, or an int seed for a new one, or None for other points each time.
 
     Returns:
         train_points (160, d), train_labels (160,), test_points (40, d), test_labels (40,).
@@ -138,8 +140,9 @@ def bayes_accuracy(mean_pos, mean_neg, cov_scale):
 
     Phi is the cumulative distribution function of the standard normal distribution, d the distance
     of the means and sigma = sqrt(cov_scale). The classes are equally frequent, so the best boundary
-    lies halfway between the means. A point is misclassified if it lies more than d / 2 from its own
-    mean in the direction of the other. In this direction its standard deviation is sigma.
+    lies halfway between the means. Project a point on the line through both means: there it is
+    normally distributed around its own mean, with standard deviation sigma. It is misclassified if
+    it lies more than d / 2 from this mean, towards the other.
     """
     d = math.dist(mean_pos, mean_neg)
     sigma = math.sqrt(cov_scale)
@@ -296,10 +299,10 @@ def main(argv=None):
         if args.show:
             plt.show(block=True)
         plt.close(figure)
-        sys.stdout.flush()  # here, so that a BrokenPipeError is raised here
+        sys.stdout.flush()  # print all now, so that a BrokenPipeError comes inside this try
     except KeyboardInterrupt:
         return 130  # as shells expect it after Ctrl-C
-    except BrokenPipeError:  # the reader has gone, as with `| head -1`
+    except BrokenPipeError:  # the program behind the pipe has ended, as with `| head -1`
         discard_output()
         return 1
     return 0
@@ -355,7 +358,7 @@ def save_figure(figure, folder):
 
 
 def discard_output():
-    """Send what is still to be printed nowhere; Python would try again at exit, and fail again."""
+    """Discard what is not printed yet. Else Python prints it at exit: BrokenPipeError again."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
 
@@ -400,9 +403,8 @@ def parse_flags(argv):
 
 def check_folder(parser, folder):
     """End the program with an error of the parser if this folder cannot be made or written."""
-    for nearest in [folder, *folder.parents]:
-        if os.path.exists(nearest):
-            break
+    existing = [path for path in [folder, *folder.parents] if os.path.exists(path)]
+    nearest = existing[0]
     if not os.path.isdir(nearest):
         parser.error(f"argument --output_dir: {nearest} is a file; name a folder")
     if not os.access(nearest, os.W_OK):

@@ -26,7 +26,7 @@ POINTS = {
     "test": {"marker": "^", "s": 30, "edgecolors": "black", "linewidths": 0.9},
 }
 REPORT_MARK = {"marker": "D", "color": "black", "markeredgecolor": "white", "linestyle": ""}
-SHADE = 0.6  # the depth of colour where a class is certain
+SHADE = 0.6  # how much of the colour is mixed with white where a class is certain
 
 
 def data_set(data, title=None):
@@ -160,14 +160,14 @@ def scatter(axes, points, classes, part):
 def fit_limits(axes, points):
     """Set the limits of the axes so that points, of shape (N, 2), fit in, at equal scales.
 
-    The axes become 4 to 3. The points fill them in one direction, with a margin on both sides.
+    The axes are 4 wide to 3 high. The points span their width or their height, with a margin.
     """
     shape = np.array([4, 3])
     low = np.min(points, axis=0)
     high = np.max(points, axis=0)
     unit = np.max((high - low) / shape)  # the axes are 4 units wide and 3 high
     middle = (low + high) / 2
-    half_size = 0.55 * unit * shape  # half of it, and a tenth more for the margin
+    half_size = 0.55 * unit * shape  # 0.5, and a tenth more for the margin
     left, bottom = middle - half_size
     right, top = middle + half_size
     axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
@@ -256,15 +256,17 @@ def epoch_axis(axes, last, unit="epoch"):
 
     n_digits = len(str(last))
     room = 0.03 * (1 + n_digits)  # for a label, as a fraction of the axis
+    # From the largest tick to the smallest: keep those with room on both sides. A place is a
+    # fraction of the axis, 0 at its left end and 1 at `last`.
     ticks = [last]
-    place_of_next = 1  # of the tick to the right: 0 is the left end of the axis, 1 is `last`
+    place_of_right_neighbour = 1
     for exponent in reversed(range(n_digits)):
         for digit in (5, 2, 1):
             tick = digit * 10**exponent
             place = np.sqrt(tick / last)
-            if room < place < place_of_next - room:
+            if room < place < place_of_right_neighbour - room:
                 ticks.append(tick)
-                place_of_next = place
+                place_of_right_neighbour = place
     ticks.append(0)
     ticks.reverse()
     axes.set_xticks(ticks, ticks)
@@ -278,10 +280,11 @@ def draw_regions(axes, predict, resolution):
     n_classes = probabilities.shape[1]
     probabilities = probabilities.reshape(resolution, resolution, n_classes)
     winner = probabilities.argmax(axis=-1)
-    # 0 where all classes are equally probable, 1 where one is certain.
+    # The largest of C probabilities is between 1/C and 1; certainty is between 0 and 1.
     certainty = (n_classes * probabilities.max(axis=-1) - 1) / (n_classes - 1)
-    colors = np.array([to_rgb(color) for color in CLASS_COLORS])
-    artists = [draw_shades(axes, SHADE * certainty, colors[winner])]
+    class_colors = np.array([to_rgb(color) for color in CLASS_COLORS])
+    colors = class_colors[winner]  # of each place, of shape (resolution, resolution, 3)
+    artists = [draw_shades(axes, SHADE * certainty, colors)]
 
     for k in range(n_classes):
         others = np.delete(probabilities, k, axis=-1)
@@ -353,7 +356,8 @@ def finish(figures, args):
 def open_window(figure, name):
     """Open a window for a figure that was made without one."""
 
-    def take_this_figure(**options):  # where pyplot would make a new one
+    # pyplot calls FigureClass to make the figure of a new window; here it gets this one.
+    def take_this_figure(**options):
         return figure
 
     plt.figure(name, FigureClass=take_this_figure)

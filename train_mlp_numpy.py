@@ -43,7 +43,7 @@ def train_epoch(model, data, batch_size, learning_rate, order):
     return loss
 
 
-@np.errstate(over="ignore", invalid="ignore")  # no warnings: check_finite raises an error
+@np.errstate(over="ignore", invalid="ignore")  # turns warnings off: check_finite raises errors
 def train(
     model,
     data,
@@ -67,7 +67,7 @@ def train(
         max_steps: the number of epochs. (The assignment calls an epoch a step.)
         eval_freq: the model is evaluated before training, every eval_freq epochs, and at the end.
         batch_size: the number of rows in a batch; None is the full batch.
-        rng: a NumPy generator or an int seed, which draws the orders; None is a new seed.
+        rng: a NumPy generator for the orders, or an int seed for a new one, or None.
         backend: "numpy", or "numba" for the same training, compiled (see speed/).
         callback: called as callback(epoch, metrics) before training, with epoch 0, and after each
             epoch. `metrics` is what `evaluate` returns, or {} where the model is not evaluated.
@@ -77,8 +77,8 @@ def train(
         `train_accuracy`, `test_loss` and `test_accuracy`.
 
     Raises:
-        ValueError: if an option is not above 0, if there is no such backend, or if the targets are
-            not one-hot, with a row for each row of features.
+        ValueError: if an option is not above 0, if there is no such backend, if the targets are not
+            one-hot, or if features and targets differ in their number of rows.
         ImportError: if the backend is "numba", and Numba is missing.
         FloatingPointError: if training diverges, so that the loss is infinite or NaN.
     """
@@ -94,7 +94,7 @@ def train(
     for epoch in range(max_steps + 1):
         if epoch > 0:  # epoch 0 is the model before training
             order = rng.permutation(n_rows)
-            loss = run_epoch(order)  # this calls train_epoch, or the same compiled
+            loss = run_epoch(order)  # calls train_epoch above, or its compiled form
             check_finite(loss)
         metrics = {}
         if epoch % eval_freq == 0 or epoch == max_steps:
@@ -131,7 +131,7 @@ def evaluate(model, data):
 
 
 def accuracy(predictions, targets):
-    """Return the fraction, in [0, 1], of rows whose largest prediction is that of the true class.
+    """Return the fraction, in [0, 1], of rows in which the true class has the largest prediction.
 
     Predictions and one-hot targets have the shape (N, C).
     """
@@ -149,9 +149,10 @@ def as_history(entries):
 
 
 def epoch_runner(backend, model, data, batch_size, learning_rate):
-    """Return a function of `order` that trains for one epoch, and returns what train_epoch does.
+    """Return a function run_epoch(order), which trains for one epoch.
 
-    With the backend "numpy" it calls train_epoch; with "numba" it runs the same loop, compiled.
+    With the backend "numpy" it calls train_epoch, and returns the loss of the last batch. With
+    "numba" it runs the same loop, compiled, and returns a number that is finite as the loss is.
     """
     if backend == "numpy":
 
@@ -190,7 +191,7 @@ def check_options(learning_rate, max_steps, eval_freq, batch_size):
 
 
 def check_data(data):
-    """Raise ValueError unless the targets are one-hot, with a row for each row of features."""
+    """Raise ValueError unless the targets are one-hot, and as many rows as the features."""
     check_targets("y_train", data.y_train, len(data.x_train))
     check_targets("y_test", data.y_test, len(data.x_test))
 
@@ -271,10 +272,10 @@ def main(argv=None):
     try:
         args = parse_flags(argv)
         status = train_and_report(args)
-        sys.stdout.flush()  # here, so that a BrokenPipeError is raised here
+        sys.stdout.flush()  # print all now, so that a BrokenPipeError comes inside this try
     except KeyboardInterrupt:  # a second Ctrl-C, or one outside of training
         return 130
-    except BrokenPipeError:  # the reader has gone, as with `| head -1`
+    except BrokenPipeError:  # the program behind the pipe has ended, as with `| head -1`
         discard_output()
         return 1
     return status
@@ -336,7 +337,7 @@ def train_with_progress(args, model, data, rng, progress):
             callback=progress.show,
         )
         is_interrupted = False
-    except KeyboardInterrupt:  # keep the model as it is now, perhaps within an epoch
+    except KeyboardInterrupt:  # keep the model, though the last epoch may be half done
         epoch = progress.epoch
         message = f"interrupted: epoch {epoch}, the last entry, is unfinished"
         progress.bar.write(message, file=sys.stderr)
@@ -363,6 +364,7 @@ class Progress:
             disable=None,  # no bar where stdout is no terminal
         )
         self.max_steps = max_steps
+        # A multiple of eval_freq, for about 20 lines: every 80 epochs of 1500.
         self.line_freq = eval_freq * math.ceil(max_steps / (20 * eval_freq))
         self.epoch = 0  # the one under way
         self.entries = []
@@ -452,7 +454,7 @@ def draw_results(args, data, history, model):
 
 
 def discard_output():
-    """Send what is still to be printed nowhere; Python would try again at exit, and fail again."""
+    """Discard what is not printed yet. Else Python prints it at exit: BrokenPipeError again."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
 
@@ -515,16 +517,15 @@ def check_flags(parser, args):
         try:
             from speed.compiled import check_equal
 
-            check_equal(train_epoch)
+            check_equal(train_epoch)  # that the compiled loop trains as train_epoch does
         except (ImportError, ValueError) as error:
             parser.error(f"argument --backend: {error}")
 
 
 def check_folder(parser, folder):
     """End the program with an error of the parser if this folder cannot be made or written."""
-    for nearest in [folder, *folder.parents]:
-        if os.path.exists(nearest):
-            break
+    existing = [path for path in [folder, *folder.parents] if os.path.exists(path)]
+    nearest = existing[0]
     if not os.path.isdir(nearest):
         parser.error(f"argument --output_dir: {nearest} is a file; name a folder")
     if not os.access(nearest, os.W_OK):

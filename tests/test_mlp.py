@@ -178,6 +178,7 @@ NO_NETWORKS = {
     "no bias": bytes_of_npz(weight_0=WEIGHT),
     "other names": bytes_of_npz(x=WEIGHT, y=BIAS),
     "layer 1 missing": bytes_of_npz(weight_0=WEIGHT, bias_0=BIAS, weight_2=WEIGHT, bias_2=BIAS),
+    "other shapes": bytes_of_npz(weight_0=WEIGHT, bias_0=BIAS, weight_1=WEIGHT, bias_1=BIAS),
     "one class": bytes_of_npz(weight_0=np.ones((3, 1)), bias_0=np.ones(1)),
 }
 
