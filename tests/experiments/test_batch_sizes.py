@@ -722,7 +722,7 @@ def test_what_the_text_says_of_stuck_runs_is_in_the_files():
     assert (runs_of(EPOCHS)["train_loss"]["16"] < 0.1).sum() == 67
     assert "In all of the 33 stuck networks at batch size 16" in PROSE
     assert len(stuck) == 33
-    assert "`--seed 5` gets stuck, the default seed 42 does not" in PROSE
+    assert "gets stuck with `--seed 5`, but not with its default seed 42" in PROSE
     assert 5 in stuck
     assert 42 not in stuck
 
