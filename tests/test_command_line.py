@@ -6,6 +6,7 @@ import io
 import os
 import re
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -345,6 +346,15 @@ def test_progress_is_about_twenty_lines_from_the_first_epoch_to_the_last(default
     assert lines[0].startswith("epoch 0: ")
     assert lines[-1].startswith("epoch 1500: ")
     assert re.findall(r"\d+\.\d+", lines[-1]) == ["0.3011", "84.50"]  # training loss, test accuracy
+
+
+def test_the_last_epoch_and_the_seconds_of_training_are_printed_last(monkeypatch, capsys):
+    readings = iter([100.0, 102.5])
+    clock = types.SimpleNamespace(perf_counter=lambda: next(readings))
+    monkeypatch.setattr(trainer, "time", clock)
+    short_trainer(["--no_output"])
+    last_line = capsys.readouterr().out.splitlines()[-1]
+    assert re.findall(r"[\d.]+", last_line) == ["3", "2.50"]
 
 
 def test_the_settings_are_printed_first(capsys):
