@@ -199,7 +199,7 @@ def check_data(data):
 def check_targets(name, targets, n_rows):
     """Raise ValueError unless the targets are n_rows one-hot rows."""
     if len(targets) != n_rows:
-        raise ValueError(f"{name} has {len(targets)} rows, but its features have {n_rows}")
+        raise ValueError(f"number of rows: {name} has {len(targets)}, its features {n_rows}")
     is_one_hot = (
         targets.ndim == 2 and np.isin(targets, [0, 1]).all() and (targets.sum(axis=1) == 1).all()
     )
