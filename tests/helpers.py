@@ -71,8 +71,10 @@ def refusal(main, flags, capsys):
 
 def help_text(main, capsys):
     """Return what a command prints for --help."""
-    with pytest.raises(SystemExit) as end:
-        main(["--help"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "200")  # so that no line is wrapped
+        with pytest.raises(SystemExit) as end:
+            main(["--help"])
     assert end.value.code == 0
     return capsys.readouterr().out
 
