@@ -1,264 +1,278 @@
-"""Grade submissions: python -m grading PATH..., each a submission or a folder of many.
+"""Grade solutions of the assignment: python -m grading PATH...
 
-This file has the command line, the report on the terminal, and the files for teachers.
+    python -m grading mine                            one solution
+    python -m grading class --output_dir results      each solution in a folder
+
+This file has the command line. What is one submission is in submissions.py, how it is measured in
+measure.py, and what is printed and written in report.py.
 """
 
 import argparse
+import dataclasses
 import json
 import math
 import os
-import re
 import shutil
 import signal
 import sys
 import tempfile
-import textwrap
 import tomllib
-from collections import Counter
-from itertools import groupby
+import warnings
+from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
 
-from joblib import Parallel, cpu_count, delayed
 from tqdm import tqdm
 
-from grading.bench import Row
-from grading.judge import Judge
-from grading.submission import Submission, submissions
-
-PARTS = ("perceptron", "layers", "network", "trainer")
-
-
-class Result(NamedTuple):
-    """What was found out about a submission; `points` are (given, most) for each of the rows."""
-
-    name: str
-    rows: list[Row]
-    points: list[tuple[float, float]]
-    read_as: list[str]
-    prints: str
-
-    def of(self, part=None):
-        """Return the points of a part, or of all, as in "12.5 of 20"."""
-        pairs = [p for r, p in zip(self.rows, self.points, strict=True) if part in (r.part, None)]
-        given, most = map(sum, zip(*pairs, strict=True))
-        return f"{given:.4g} of {most:.4g}"
-
-    def not_judged(self):
-        """Return the points of what could not be judged."""
-        pairs = zip(self.rows, self.points, strict=True)
-        return sum(most for row, (_, most) in pairs if row.status == "not judged")
-
-
-def grade(name, folder, points, **limits):
-    """Return the Result of the submission in a folder; `points` has a number for each part."""
-    read_as, prints = [], ""
-    try:
-        with Submission(folder, **limits) as submission:
-            rows = Judge(submission).judge()
-            read_as, prints = list(dict.fromkeys(submission.read_as)), submission.prints
-    except Exception as error:  # one odd folder must not end the work on a class
-        told = f"it cannot be judged: {type(error).__name__}: {error}"
-        rows = [Row(part, "all", "not judged", told) for part in PARTS]
-    counts = Counter(row.part for row in rows)
-    most = [points[row.part] / counts[row.part] for row in rows]
-    pairs = [(n * (row.status == "right"), n) for row, n in zip(rows, most, strict=True)]
-    return Result(name, rows, pairs, read_as, prints)
-
-
-def grouped(rows):
-    """Return rows, neighbours that are not right for the same reason as one, with all names."""
-    groups = groupby(rows, lambda row: (row.status, row.message, row.check * (not row.message)))
-    groups = [list(group) for _, group in groups]
-    return [group[0]._replace(check=", ".join(row.check for row in group)) for group in groups]
-
-
-def report(result, width):
-    """Return the report on one submission as lines of text."""
-
-    def wrapped(text, indent):
-        return textwrap.wrap(
-            text, width, subsequent_indent=indent, break_on_hyphens=False, initial_indent=indent
-        )
-
-    lines = [f"{result.name}: {result.of()} points"]
-    if result.read_as:
-        lines += ["read as", *(line for text in result.read_as for line in wrapped(text, "  "))]
-    for part in PARTS:
-        lines += ["", f"{part}: {result.of(part)}"]
-        for row in grouped(row for row in result.rows if row.part == part):
-            head = f"  {row.status:<10}  {row.check}"
-            line = f"{head:<42} {row.message}"
-            is_short = len(head) < 42 and len(line) <= width
-            lines += [line.rstrip()] if is_short else wrapped(head.strip(), "  ")
-            for text in row.detail if is_short else (row.message, *row.detail):
-                lines += wrapped(text, " " * 14)
-    return lines + (["", "printed", *result.prints.splitlines()[-10:]] if result.prints else [])
-
-
-def findings(result):
-    """Return in a line what is wrong, and what keeps something from being judged."""
-    told = [row.message for row in result.rows if row.status in ("wrong", "not judged")]
-    told = [message for message in told if not message.startswith("because")]
-    n_to_do = sum(row.status == "to do" for row in result.rows)
-    return "; ".join(told + [f"{n_to_do} to do"] * (n_to_do > 0))
-
-
-def table_of(results):
-    """Return the checks of all results as a pandas DataFrame, the columns of results.csv."""
-    import pandas as pd
-
-    rows = [
-        (r.name, row.part, row.check, row.status, " | ".join((row.message, *row.detail)), n)
-        for r in results
-        for row, (n, _) in zip(r.rows, r.points, strict=True)
-    ]
-    names = ["submission", "part", "check", "status", "message", "points"]
-    return pd.DataFrame(rows, columns=names)
-
-
-def summary(results):
-    """Return a table with a line for each submission: its points by part, and what is wrong."""
-    points = table_of(results).groupby(["submission", "part"], sort=False)["points"].sum()
-    table = points.unstack()[list(PARTS)].loc[[r.name for r in results]]
-    table.insert(0, "total", table.sum(axis=1))
-    table["not judged"] = [result.not_judged() for result in results]
-    table.index = [f"{name[:23]}…" if len(name) > 24 else name for name in table.index]
-    lines = table.round(1).rename_axis(columns="submission").to_string().splitlines()
-    told = ["what is wrong", *map(findings, results)]
-    return [f"{line}  {text}" for line, text in zip(lines, told, strict=True)]
-
-
-def page(result):
-    """Return a page for the student, in Markdown."""
-    lines = [f"# {result.name}: {result.of()} points", ""]
-    if result.read_as:
-        lines += ["Your solution was read as follows.", "", *(f"- {t}" for t in result.read_as), ""]
-    for part in PARTS:
-        lines += [f"## {part}: {result.of(part)}", ""]
-        for row in grouped(row for row in result.rows if row.part == part):
-            lines.append(
-                f"- **{row.status}** `{row.check}`" + f": {row.message}" * bool(row.message)
-            )
-            lines += [f"  - {text}" for text in row.detail]
-        lines.append("")
-    if result.prints:
-        lines += ["## What it printed", "", *("    " + t for t in result.prints.splitlines()), ""]
-    return "\n".join(lines)
-
-
-def gradescope(result):
-    """Return the result as Gradescope's autograder reads it."""
-    tests = [
-        {
-            "name": f"{row.part}: {row.check}",
-            "score": given,
-            "max_score": most,
-            "output": "\n".join(filter(None, (row.status, row.message, *row.detail))),
-        }
-        for row, (given, most) in zip(result.rows, result.points, strict=True)
-    ]
-    score, max_score = (round(sum(n), 2) for n in zip(*result.points, strict=True))
-    return {"score": score, "max_score": max_score, "tests": tests}
-
-
-def folder(text):
-    path = Path(os.path.expanduser(text))
-    if not path.is_dir():
-        told = f"is a file; give its folder, {path.parent}" if path.exists() else "is not there"
-        raise argparse.ArgumentTypeError(f"{text!r} {told}")
-    return path
-
-
-def read_points(text):
-    try:
-        points = {part: float(n) for part, n in tomllib.loads(Path(text).read_text()).items()}
-        if {*points} == {*PARTS} and all(0 <= n < math.inf for n in points.values()):
-            return points
-        error = f"it must have a number, 0 or more, for each of {', '.join(PARTS)}; got {points}"
-    except (OSError, ValueError, TypeError) as cause:
-        error = cause
-    raise argparse.ArgumentTypeError(f"{text!r} has no points: {error}")
-
-
-def above_0(text):
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0
-    if not 0 < value < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} is not valid; give a number above 0")
-    return value
-
-
-def unique(path, paths):
-    """Return a name for a submission: its folder's, with those above as far as others have it."""
-    for n in range(1, len(path.parts) + 1):
-        names = ["_".join(re.sub(r"[^\w.-]+", "_", part) for part in p.parts[-n:]) for p in paths]
-        name = names[paths.index(path)]
-        if [other.lower() for other in names].count(name.lower()) == 1:
-            break
-    return name
+from grading import report, submissions
+from grading.checks import CHECKS, PARTS, not_judged
+from grading.process import measure
+from grading.process.conventions import Conventions
 
 
 def main(argv=None):
-    """Grade from the command line; return the exit status, 0 if all is judged and right."""
+    """Grade from the command line; return the exit status: 0 if everything is right."""
+    if sys.stdout is None:
+        return fail("standard output is closed", 2)
+    sys.stdout.reconfigure(errors="backslashreplace")  # for what a terminal has no characters
+    try:
+        args = parse_flags(argv)
+        status = grade_and_report(args)
+        sys.stdout.flush()  # print all now, so that an error comes inside this try
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one shall not keep it from ending
+        status = fail("interrupted", 130)  # as shells expect it after Ctrl-C
+    except BrokenPipeError:  # the program behind the pipe has ended, as with `| head -1`
+        discard_output()
+        status = 1
+    except OSError as error:  # such as a full disk behind standard output
+        discard_output()
+        status = fail(f"error: standard output cannot be written: {error.strerror}", 1)
+    except WriteError as error:
+        status = fail(f"error: {error}", 1)
+    finally:
+        measure.stop_all()
+    return status
+
+
+def fail(message, status):
+    """Print a message; return the exit status."""
+    print(message, file=sys.stderr)
+    return status
+
+
+def discard_output():
+    """Discard what is not printed yet. Else Python prints it at exit: the same error again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+
+
+def grade_and_report(args):
+    """Grade all submissions, print and write the results; return the exit status."""
+    measure.start_server(for_many=len(args.submissions) > 3)  # it imports while we do
+    results = []
+    with warnings.catch_warnings(), closing(graded(args)) as coming:
+        # joblib's warning, if an error or Ctrl-C ends the work early
+        warnings.filterwarnings("ignore", ".*tasks which were still being", UserWarning)
+        for result in coming:
+            results.append(result)
+            if args.output_dir is not None:
+                save(args.output_dir, results)
+    width = min(max(shutil.get_terminal_size().columns, 40), 100)
+    if len(results) == 1:
+        lines = report.report(results[0], width)
+    else:
+        lines = report.class_table(results, width)
+    print("\n".join(lines))
+    if args.output_dir is not None:
+        print(f"wrote results.csv, pages and JSON files to {args.output_dir}")
+    is_right = all((result.table["status"] == "right").all() for result in results)
+    return 0 if is_right else 1
+
+
+def graded(args):
+    """Yield the Result of each submission, in order, while others are graded at the same time."""
+    from joblib import Parallel, delayed
+
+    n_jobs = min(args.n_jobs, len(args.submissions))
+    parallel = Parallel(n_jobs, backend="threading", return_as="generator")
+    results = parallel(delayed(grade)(submission, args) for submission in args.submissions)
+    is_one = len(args.submissions) == 1
+    yield from tqdm(
+        results,
+        total=len(args.submissions),
+        unit="submission",
+        leave=False,
+        disable=True if is_one else None,  # None: a bar on a terminal only
+    )
+
+
+def grade(submission, args):
+    """Return the Result of a submission, however odd it is."""
+    read_as = submission.read_as
+    reason = submission.refusal
+    if not reason:
+        try:
+            rows, told = measure.rows_of(
+                submission.folder,
+                submission.files,
+                time_limit=args.time_limit,
+                memory=int(args.memory * 2**30),
+                given=args.conventions,
+            )
+            read_as = read_as + told
+        except Exception as error:  # one odd submission must not end the work on a class
+            reason = f"it cannot be judged: {type(error).__name__}: {error}"
+    if reason:
+        rows = [not_judged(check.name, reason) for check in CHECKS]
+    return report.result_of(submission.name, rows, read_as, args.points)
+
+
+def save(folder, results):
+    """Write the page and the JSON file of the last result, and results.csv of all so far."""
+    last = results[-1]
+    gradescope = json.dumps(report.gradescope(last), indent=1)
+    write(folder / "results.csv", report.as_csv(results))
+    write(folder / f"{last.name}.md", report.page(last))
+    write(folder / f"{last.name}.json", gradescope)
+
+
+class WriteError(Exception):
+    """A file of the results cannot be written."""
+
+
+def write(path, text):
+    """Write a file as a whole."""
+    scratch = Path(f"{path}.{os.getpid()}.tmp")
+    try:
+        scratch.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(scratch, path)  # only now, so that there is never half a file at `path`
+    except OSError as error:
+        scratch.unlink(missing_ok=True)
+        raise WriteError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def parse_flags(argv):
+    """Return the flags. A wrong one ends the program with status 2, before any work."""
     parser = argparse.ArgumentParser(
         prog="python -m grading",
-        description="Grade solutions of the assignment.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description="Grade solutions of the assignment, and explain each mistake.",
+        epilog="Example: python -m grading class --output_dir results",
+        usage=argparse.SUPPRESS,  # an error is one line, without usage
         allow_abbrev=False,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    flag, toml = parser.add_argument, Path(__file__).with_name("points.toml")
-    flag("paths", metavar="PATH", nargs="+", type=folder, help="a submission, or a folder of many")
-    flag("--output_dir", type=Path, help="folder for results.csv, and a page and JSON for each")
-    flag("--n_jobs", type=above_0, default=cpu_count(), help="submissions at a time")
-    flag("--call_limit", type=above_0, default=10, help="seconds that one call may take")
-    flag("--total_limit", type=above_0, default=120, help="seconds that a submission may take")
-    flag("--memory", type=above_0, default=4, help="GiB that a submission may use")
-    flag("--points", type=read_points, default=str(toml), help="TOML file with the points")
+    add_flags(parser)
     args = parser.parse_args(argv)
-    found = list(dict.fromkeys(folder for path in args.paths for folder in submissions(path)))
-    if out := args.output_dir and args.output_dir.expanduser().resolve():
-        found = [path for path in found if path != out or len(found) == 1]
+    args.points, args.conventions = args.points
+    are = "guess"
+    if args.one:
+        are = "one"
+    if vars(args)["class"]:
+        are = "class"
+    args.submissions = submissions.find(args.paths, are, args.output_dir)
+    if not args.submissions:
+        parser.error("argument PATH: there is no submission in it; name another folder")
+    if args.output_dir is not None:
+        make_folder(parser, args.output_dir)
+    return args
+
+
+def add_flags(parser):
+    """Add the flags. A default that is text is parsed, too."""
+    points = str(Path(__file__).with_name("points.toml"))
+    add = parser.add_argument
+    add(
+        "paths",
+        metavar="PATH",
+        nargs="+",
+        type=path_given,
+        help="a submission, or a folder of many",
+    )
+    by_hand = parser.add_mutually_exclusive_group().add_argument
+    by_hand("--one", action="store_true", help="each PATH is one submission")
+    by_hand("--class", action="store_true", help="each folder in PATH is one submission")
+    add(
+        "--output_dir",
+        type=folder_path,
+        help="folder for results.csv, and a page and JSON for each",
+    )
+    add("--n_jobs", type=number(int, 1, 1000), default=os.cpu_count(), help="submissions at a time")
+    add("--time_limit", type=number(float, 1), default=60, help="seconds for a piece of one")
+    add("--memory", type=number(float, 0.5), default=4, help="GiB for a piece of one")
+    add("--points", type=points_file, default=points, help="TOML file with the points")
+
+
+def make_folder(parser, folder):
+    """Make a folder, or end the program with an error of the parser if it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        parser.error(
+            f"argument --output_dir: {folder} cannot be written: {error.strerror}; "
+            "name another folder"
+        )
+
+
+def path_given(text):
+    """Parse a PATH: a folder, or a file that was handed in instead of one."""
+    path = Path(text).expanduser()
+    if not text or not (path.is_dir() or path.is_file()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not there; name a folder")
+    if path.suffix == ".py" and path.is_file():
+        raise argparse.ArgumentTypeError(f"{text!r} is a file; give its folder, {path.parent}")
+    return path
+
+
+def folder_path(text):
+    """Parse --output_dir: a path, in which ~ is the home folder."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is no name; name a folder")
+    return Path(text).expanduser()
+
+
+def number(kind, least, most=10**6):
+    """Return a function that parses a flag: a number of this kind, int or float, in this range."""
+    name = "a whole number" if kind is int else "a number"
+
+    def parse(text):
+        message = f"{text!r} is not valid; give {name} from {least} to {most}"
         try:
-            out.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=out).close()
-        except OSError as error:
-            parser.error(f"argument --output_dir: {error}; name a folder that can be written")
-    limits = {"call_limit": args.call_limit, "total_limit": args.total_limit}
-    limits["memory"] = int(args.memory * 2**30)
-    jobs = (delayed(grade)(unique(p, found), p, args.points, **limits) for p in found)
-    running = Parallel(math.ceil(args.n_jobs), backend="threading", return_as="generator")(jobs)
-    is_quiet, results = len(found) == 1 or not sys.stderr.isatty(), []
-    for result in tqdm(running, total=len(found), unit=" submissions", disable=is_quiet):
-        results.append(result)
-        if out:
-            for end, text in (".md", page(result)), (".json", json.dumps(gradescope(result))):
-                path = out / f"{result.name}{end}"
-                path.write_text(text, encoding="utf-8", errors="backslashreplace")
-            table_of(results).to_csv(out / "results.csv", index=False, errors="backslashreplace")
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10**4
-    is_one = len(results) == 1
-    lines = report(results[0], max(40, min(width, 100))) if is_one else summary(results)
-    print("\n".join(line if len(line) <= width else f"{line[: width - 1]}…" for line in lines))
-    if out:
-        print(f"the results are in {args.output_dir}")
-    return int(any(row.status != "right" for result in results for row in result.rows))
+            value = kind(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(message) from error
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(message)
+        return value
+
+    return parse
+
+
+def points_file(text):
+    """Parse --points: a TOML file. Return the points by part, and the conventions by name."""
+    try:
+        points = tomllib.loads(Path(text).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be read: {error}") from error
+    conventions = points.pop("conventions", {})
+    if set(points) != set(PARTS) or not all(is_amount(value) for value in points.values()):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} has no points: give a number, 0 or more, for each of {', '.join(PARTS)}"
+        )
+    known = [field.name for field in dataclasses.fields(Conventions)]
+    for name in conventions:
+        if name not in known:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} has an unknown convention, {name}; known are {', '.join(known)}"
+            )
+    return points, conventions
+
+
+def is_amount(value):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and 0 <= value < math.inf
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        status = main()
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        Submission.stop_all()
-        print("interrupted", file=sys.stderr)
-        status = 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 1
-    sys.stdout.flush()
-    os._exit(status)  # at once, whatever threads are still waiting
+    sys.exit(main())

@@ -7,6 +7,8 @@ give them. What is not part of the exercise, such as loading the data, stays who
 
 import argparse
 import ast
+import os
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +47,7 @@ TO_WRITE = {  # the docstring of each, with shapes and the names of formulas; No
         "Perceptron.forward": None,
         "Perceptron.train": """Minimise the perceptron loss by batch gradient descent.
 
-        Each epoch makes one step, with the gradient averaged over the misclassified points.
+        Each epoch makes one update, with the gradient averaged over the misclassified points.
         Training ends when no point is misclassified, or after max_epochs.
 
         Args:
@@ -99,7 +101,7 @@ TO_WRITE = {  # the docstring of each, with shapes and the names of formulas; No
         """,
         "MLP.forward": None,
         "MLP.backward": None,
-        "MLP.update": "Take a step of gradient descent with every parameter.",
+        "MLP.update": "Make an update of gradient descent to every parameter.",
     },
     "train_mlp_numpy.py": {
         "train": """Train the model in place.
@@ -109,7 +111,7 @@ TO_WRITE = {  # the docstring of each, with shapes and the names of formulas; No
     Args:
         model: an MLP.
         data: a Data, such as load_data returns.
-        learning_rate: the learning rate of each step.
+        learning_rate: an update is the gradient times this.
         max_steps: the number of epochs. (The assignment calls an epoch a step.)
         eval_freq: the number of epochs from one evaluation of the model to the next.
         batch_size: the number of rows in a batch; None is the full batch.
@@ -147,7 +149,7 @@ LEFT_OUT = ("backend=", "callback=")  # parameters that the assignment does not 
 def starter(file):
     """Return the text of one of the four files, as a student gets it."""
     text = (ROOT / file).read_text(encoding="utf-8")
-    tree = ast.parse(text)
+    tree = ast.parse(text, file)
     title = ast.get_docstring(tree).split("\n")[0]
     head = [f'"""{title}', "", "Replace each `raise NotImplementedError`.", '"""', ""]
     parts = ["\n".join(head + IMPORTS[file])]
@@ -194,22 +196,62 @@ def emptied(function, text, doc):
     return "\n".join([*head, f'{indent}"""{doc}"""', f"{indent}raise NotImplementedError"])
 
 
+# Below is the command line.
+
+
 def main(argv=None):
-    """Write the files from the command line."""
+    """Write the files from the command line; return the exit status."""
+    try:
+        folder = parse_flags(argv)
+        texts = {file: starter(file) for file in TO_WRITE}  # all, before the first is written
+        for file, text in texts.items():
+            write(folder / file, text)
+        print(f"wrote {', '.join(TO_WRITE)} to {folder}", flush=True)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130  # as shells expect it after Ctrl-C
+    except SyntaxError as error:
+        print(f"error: a file of this project is broken: {error}; restore it", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def write(path, text):
+    """Write a file as a whole."""
+    scratch = Path(f"{path}.{os.getpid()}.tmp")
+    try:
+        scratch.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(scratch, path)  # only now, so that there is never half a file at `path`
+    except BaseException:  # a full disk, or Ctrl-C
+        scratch.unlink(missing_ok=True)
+        raise
+
+
+def parse_flags(argv):
+    """Return the folder, which is there and has none of the files, or exit with status 2."""
     parser = argparse.ArgumentParser(
-        prog="python -m grading.starter", description=__doc__.split("\n")[0]
+        prog="python -m grading.starter",
+        description=__doc__.split(":")[0] + ".",
+        epilog="Example: python -m grading.starter mine",
+        usage=argparse.SUPPRESS,  # an error is one line, without usage
     )
-    parser.add_argument("folder", metavar="DIR", type=Path, help="an empty or a new folder")
-    folder = parser.parse_args(argv).folder
+    parser.add_argument("folder", metavar="DIR", help="an empty or a new folder")
+    text = parser.parse_args(argv).folder
+    if not text:
+        parser.error("argument DIR: '' is no name; name a new or an empty folder")
+    folder = Path(text).expanduser()
+    for file in TO_WRITE:
+        if (folder / file).exists():
+            parser.error(f"argument DIR: {folder / file} exists; name a new or an empty folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for file in TO_WRITE:
-            with open(folder / file, "x", encoding="utf-8") as new:
-                new.write(starter(file))
     except OSError as error:
         parser.error(f"argument DIR: {error}; name a new or an empty folder")
-    print(f"wrote {', '.join(TO_WRITE)} to {folder}")
+    return folder
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Part I: the perceptron and its data."""

@@ -1,0 +1,1 @@
+"""Part II: the layers and the network."""

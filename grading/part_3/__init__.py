@@ -1,0 +1,1 @@
+"""Part III: the trainer, which is run and watched."""

@@ -1,0 +1,38 @@
+"""What the tests of the grader share: a submission in a folder, and what is said of it."""
+
+import shutil
+from pathlib import Path
+
+from grading import submissions
+from grading.process import measure
+
+RIGHT = Path(__file__).with_name("right")
+
+
+def copy_right(folder, *names):
+    """Copy files of the right submission to a folder."""
+    for name in names:
+        shutil.copy(RIGHT / name, folder)
+
+
+def replace(path, old, new):
+    """Replace a text that a file has once."""
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) == 1, old
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def rows_at(folder, **limits):
+    """Return the rows of the submission in a folder by check, and sentences on its conventions."""
+    (submission,) = submissions.find([folder], "one")
+    rows, read_as = measure.rows_of(submission.folder, submission.files, **limits)
+    return {row.check: row for row in rows}, read_as
+
+
+def faults_in(rows):
+    """Return all faults as pairs of the check and the words."""
+    return [(row.check, fault.words) for row in rows.values() for fault in row.faults]
+
+
+def statuses(rows):
+    return {row.status for row in rows.values()}
