@@ -213,7 +213,8 @@ def part_3(got, facts, before):
     for row in rows:
         for fault in row.faults:
             if row.check == "train: run":  # else it may be a layer that failed
-                fault.is_known = got["files"]["trainer"] in fault.where
+                is_own = got["files"]["trainer"] in fault.where
+                fault.is_known = fault.is_known and is_own
             if row.check == "train: step" and is_update_wrong:
                 fault.is_known = False
     return rows

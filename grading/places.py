@@ -2,11 +2,11 @@
 
 import ast
 import re
-import tokenize
 from pathlib import Path
 
 from grading.checks import to_do
 from grading.process.conventions import CLASSES
+from grading.submissions import read
 
 FILES = {  # by class or function: the role of its file
     "Perceptron": "perceptron",
@@ -47,19 +47,10 @@ LINES = {  # what the line may hold instead
 }
 
 
-def source(path):
-    """Return the text of a Python file, in the encoding that it names, or else without errors."""
-    try:
-        with tokenize.open(path) as file:
-            return file.read()
-    except (SyntaxError, ValueError, LookupError):
-        return path.read_text(encoding="utf-8", errors="replace")
-
-
 def tree_of(path):
     """Return the syntax of a file; nothing of one that Python cannot read."""
     try:
-        return ast.parse(source(path))
+        return ast.parse(read(path))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ast.Module([], [])
 
@@ -166,7 +157,7 @@ def lines_with(pattern, node, path):
     """Return the numbers of the lines of a function that fit a pattern."""
     if not pattern:
         return []
-    text = source(path).splitlines()
+    text = read(path).splitlines()
     numbers = range(node.lineno, node.end_lineno + 1)
     return [number for number in numbers if re.search(pattern, text[number - 1])]
 

@@ -119,7 +119,9 @@ def fault_of(what, value, formula, about=""):
 
 
 def example(value, expected):
-    """Return the number that is furthest from what it should be, beside it."""
+    """Return the number that is furthest from what it should be, beside it, as words."""
+    if np.shape(value) != np.shape(expected):
+        return f": its shape is {np.shape(value)}, but should be {np.shape(expected)}"
     distance = np.nan_to_num(np.abs(value - expected), nan=np.inf)
     index = np.unravel_index(distance.argmax(), expected.shape)
     return f": {value[index]:.4g} where {expected[index]:.4g} is right"

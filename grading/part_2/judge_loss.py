@@ -212,7 +212,7 @@ def edge_faults_of_gradient(alone, at_zero):
         words = f"changes {name.removeprefix('backward: ')} in place"
         faults.append(Fault(words, spoils=False))
     if not changed and differs_when_called_twice(alone):
-        words = "gives something else when it is called twice: it spoils what forward kept"
+        words = "gives something else when it is called twice: it changes what forward kept"
         faults.append(Fault(words, spoils=False))
     return faults
 

@@ -6,6 +6,7 @@ from grading import lecture
 from grading.checks import FORWARDS, Fault, judged, not_judged, right, to_do, wrong
 from grading.part_2 import judge_loss
 from grading.part_2.gradients import KINDS, constant, name_of_factor, problem_of, ratios, same
+from grading.part_2.judge_layers import example
 from grading.part_2.network import N_ROWS
 from grading.process.calls import RATE
 from grading.process.raised import row_of
@@ -152,7 +153,8 @@ def fault_of_outputs(result, facts):
     for words, value in mistakes:
         if is_near(out, value):
             return Fault(words)
-    return Fault(f"the output of a network with {hidden_layers(n_hidden)} is wrong", is_known=False)
+    words = f"the output of a network with {hidden_layers(n_hidden)} is wrong"
+    return Fault(f"{words}{example(out, expected)}", is_known=False)
 
 
 def hidden_layers(n):
@@ -369,7 +371,7 @@ def wrong_step(factor, takes_rate):
         return "leaves out the learning rate"
     if same(factor, 2):
         return "takes the step twice"
-    return f"the step is {factor:.3g} times learning_rate * the gradient"
+    return f"the step is {factor:.3g} times what it should be, learning_rate * the gradient"
 
 
 def step_of_update(networks):

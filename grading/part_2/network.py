@@ -503,8 +503,8 @@ def steps_of(network, update):
     network.backward(*network.parts()[0])
     gradients = network.kept_gradients()
     before = [read_parameters(layer, network.told) for layer in network.layers]
-    is_one_by_one = network.told.form.startswith("one")
-    call(update, learning_rate=RATE, batch_size=1 if is_one_by_one else N_ROWS)
+    n_rows = 1 if network.told.form.startswith("one") else N_ROWS
+    call(update, learning_rate=RATE, batch_size=n_rows, number=n_rows)
     steps = []
     for i, layer in enumerate(network.layers):
         after = read_parameters(layer, network.told)

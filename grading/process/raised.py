@@ -41,7 +41,7 @@ def described(error, folder=None):
     folder = Path(folder or Path.cwd()).resolve()
     where, is_ours = origin(error, folder)
     told = {"type": type(error).__name__, "text": one_line(error), "where": where}
-    told["kind"] = kind_of(error, is_ours)
+    told["kind"] = kind_of(error, is_ours, folder)
     if told["kind"] == "package":
         told["text"] = error.name or told["text"]
     if told["kind"] == "file":
@@ -70,12 +70,12 @@ def place(path, line, folder):
     return f"{name} line {line}"
 
 
-def kind_of(error, is_ours):
+def kind_of(error, is_ours, folder):
     """Return what an exception means. One in the grader's own lines is never a fault."""
     for kind_of_error, kind in KINDS:
         if isinstance(error, kind_of_error):
             return kind
-    if is_of_other_version(error):
+    if is_of_other_version(error, folder):
         return "version"
     return "unclear" if is_ours else "raised"
 
@@ -87,7 +87,7 @@ def one_line(error):
     return text if len(text) <= 200 else f"{text[:199]}…"
 
 
-def is_of_other_version(error):
+def is_of_other_version(error, folder):
     """Return whether a package no longer has a name that is asked for, or takes an argument."""
     text = str(error)
     if isinstance(error, AttributeError):
@@ -95,8 +95,17 @@ def is_of_other_version(error):
     if isinstance(error, ImportError):
         return re.match(rf"({PACKAGES})\b", error.name or "") is not None
     if isinstance(error, TypeError) and "unexpected keyword argument" in text:
-        frames = traceback.extract_tb(error.__traceback__)
-        return re.search(rf"[/\\]({PACKAGES})[/\\]", frames[-1].filename) is not None
+        name = re.match(r"\w*", text)[0]  # of OneHotEncoder.__init__() or subplots()
+        return not is_own(name, folder)
+    return False
+
+
+def is_own(name, folder):
+    """Return whether a file of the submission defines a class or function of this name."""
+    for path in folder.rglob("*.py"):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if re.search(rf"^\s*(class|def) {name}\b", text, re.MULTILINE):
+            return True
     return False
 
 
@@ -123,4 +132,5 @@ def row_of(check, raised):
         return not_judged(check, f"needs another version of a package: {words}")
     if kind == "late":
         return wrong(check, Fault(f"does not end: it {text}", where=raised["where"]))
-    return wrong(check, Fault(f"raises {words}", where=raised["where"]))
+    is_known = raised["type"] != "ImportError"  # of a class that is not there
+    return wrong(check, Fault(f"raises {words}", where=raised["where"], is_known=is_known))
