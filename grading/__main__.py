@@ -8,7 +8,6 @@ measure.py, and what is printed and written in report.py.
 """
 
 import argparse
-import dataclasses
 import json
 import math
 import os
@@ -25,8 +24,7 @@ from tqdm import tqdm
 
 from grading import report, submissions
 from grading.checks import CHECKS, PARTS, not_judged
-from grading.process import measure
-from grading.process.conventions import Conventions
+from grading.process import conventions, measure
 
 
 def main(argv=None):
@@ -44,9 +42,9 @@ def main(argv=None):
     except BrokenPipeError:  # the program behind the pipe has ended, as with `| head -1`
         discard_output()
         status = 1
-    except OSError as error:  # such as a full disk behind standard output
+    except OSError as error:  # such as standard output on a full disk
         discard_output()
-        status = fail(f"error: standard output cannot be written: {error.strerror}", 1)
+        status = fail(f"error: {error}", 1)
     except WriteError as error:
         status = fail(f"error: {error}", 1)
     finally:
@@ -68,7 +66,7 @@ def discard_output():
 
 def grade_and_report(args):
     """Grade all submissions, print and write the results; return the exit status."""
-    measure.start_server(for_many=len(args.submissions) > 3)  # it imports while we do
+    measure.start_server(for_many=len(args.submissions) > 1)  # it imports while we do
     results = []
     with warnings.catch_warnings(), closing(graded(args)) as coming:
         # joblib's warning, if an error or Ctrl-C ends the work early
@@ -254,18 +252,16 @@ def points_file(text):
         points = tomllib.loads(Path(text).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise argparse.ArgumentTypeError(f"{text!r} cannot be read: {error}") from error
-    conventions = points.pop("conventions", {})
+    given = points.pop("conventions", {})
     if set(points) != set(PARTS) or not all(is_amount(value) for value in points.values()):
         raise argparse.ArgumentTypeError(
             f"{text!r} has no points: give a number, 0 or more, for each of {', '.join(PARTS)}"
         )
-    known = [field.name for field in dataclasses.fields(Conventions)]
-    for name in conventions:
-        if name not in known:
-            raise argparse.ArgumentTypeError(
-                f"{text!r} has an unknown convention, {name}; known are {', '.join(known)}"
-            )
-    return points, conventions
+    try:
+        conventions.check(given)
+    except (ValueError, AttributeError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
+    return points, given
 
 
 def is_amount(value):

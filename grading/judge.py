@@ -40,7 +40,7 @@ def rows_of(measured, files, folder):
     rows.sort(key=lambda row: [check.name for check in CHECKS].index(row.check))
     rows = with_causes(rows)
     places.add_lines(rows, files, folder)
-    return rows, in_words(facts.told)
+    return rows, in_words(facts.conventions)
 
 
 def names_in(*parts):
@@ -113,7 +113,7 @@ def part_2(got, of_trainer):
     rows += judge_loss.rows_of(facts)
     by_name = {row.check: row for row in rows}
     if adds_up(facts, of_trainer):
-        words = "is added to that of the batch before, and nobody sets it to zero"
+        words = "is added to that of the batch before, and never set to zero"
         by_name[WEIGHT].status = "wrong"
         by_name[WEIGHT].faults = [Fault(f"the weight gradient {words}", "weight")]
     more = judge_network.rows_of(facts, by_name)
@@ -128,10 +128,11 @@ def part_2(got, of_trainer):
 
 def facts_of(got, of_trainer):
     """Return the Facts, from what was measured of layers, networks and trainer."""
-    facts = Facts(Conventions(**got["told"]), got["classes"], got["layers"], got["networks"])
-    facts.activation = judge_network.activation_of(facts.networks, facts.told)
+    facts = Facts(Conventions(**got["conventions"]), got["classes"], got["layers"], got["networks"])
     facts.r = gradients.r_of(facts.networks)
-    facts.rho = gradients.rho_of(facts.networks, facts.told)
+    if not judge_layers.is_relu_wrong(facts.layers["ReLU"]):
+        facts.activation = judge_network.activation_of(facts.networks, facts.conventions, facts.r)
+    facts.rho = gradients.rho_of(facts.networks, facts.conventions)
     facts.q = gradients.q_of(facts)
     if not of_trainer.get("missing"):
         facts.seen = {"is_there": True, **of_trainer.get("seen", {})}
@@ -146,7 +147,7 @@ def adds_up(facts, of_trainer):
     """Return whether gradients add up, and no trainer and no update sets them to zero."""
     if of_trainer.get("runs"):
         return trainer.adds_up(of_trainer)
-    if not facts.told.adds_up or facts.seen:
+    if not facts.conventions.adds_up or facts.seen:
         return False
     updates = [result["update"] for result in facts.networks if result.get("update")]
     return not any(update.get("sets_to_zero") for update in updates)
@@ -155,7 +156,7 @@ def adds_up(facts, of_trainer):
 def blame_activation(relu_backward, network_rows, activation):
     """Blame an activation whose backward does not belong to its forward, not the network."""
     relu_backward.status = "wrong"
-    relu_backward.faults = [Fault(f"is not the derivative of what forward does, a {activation}")]
+    relu_backward.faults = [Fault(f"is not the derivative of what forward does, {activation}")]
     for row in network_rows:
         if row.check == "MLP.backward":
             row.status = "not judged"
@@ -188,7 +189,7 @@ def unknown(row):
 
 
 def not_understood(rows, pieces):
-    """Where nobody knows how a Linear is called, no layer is called wrong."""
+    """If Linear could not be called, call no layer wrong: how samples are given is unknown."""
     raised = pieces["Linear"].get("raised") or pieces["Linear.__init__"].get("raised")
     if not raised or raised["kind"] != "unclear":
         return
@@ -208,7 +209,7 @@ def part_3(got, facts, before):
         return [not_judged(name) for name in names] if is_of_layers else rows
     is_gradient_right = not before["MLP.backward"].spoils and not before[LOSS_GRADIENT].spoils
     rows = [accuracy.judge(got["accuracy"])]
-    rows += trainer.judge(got, facts.rho, facts.told, is_gradient_right)
+    rows += trainer.judge(got, facts.rho, facts.conventions, is_gradient_right)
     is_update_wrong = "MLP.update" in before and before["MLP.update"].spoils
     for row in rows:
         for fault in row.faults:

@@ -158,7 +158,8 @@ def lines_with(pattern, node, path):
     if not pattern:
         return []
     text = read(path).splitlines()
-    numbers = range(node.lineno, node.end_lineno + 1)
+    first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+    numbers = range(first.lineno, node.end_lineno + 1)
     return [number for number in numbers if re.search(pattern, text[number - 1])]
 
 

@@ -82,7 +82,7 @@ def sentences(row):
     elif row.status == "right":
         texts = row.notes
     elif row.rests_on:
-        texts = [f"mend {row.rests_on} first"]
+        texts = [f"first fix {row.rests_on}"]
     elif row.reason:
         texts = [row.reason]
     return [harmless(text) for text in texts]

@@ -9,13 +9,12 @@ The bounds below fail for right data with a probability of about 1e-7.
 """
 
 import inspect
-import random
 import re
 
 import numpy as np
 
 from grading.checks import judged, not_judged, wrong
-from grading.process.calls import call, required, role_of
+from grading.process.calls import call, role_of
 from grading.process.loading import within
 from grading.process.raised import NotUnderstood, TooLong, described, row_of
 
@@ -29,11 +28,10 @@ SECONDS = 3  # that a call may take
 N_TRAIN = 160
 N_TEST = 40
 # Of 100 numbers, the mean errs by 0.1 standard deviations, and the variance by a seventh of itself;
-# of 400, the variance errs by a fourteenth, and the correlation of 100 points by 0.1.
+# of 400, the variance errs by a fourteenth.
 MEAN_BOUND = 0.7  # standard deviations
-VARIANCE_BOUNDS = 0.6, 1.5  # all four variances together, as shares of what is right
-SINGLE_BOUNDS = 0.4, 2.2
-CORRELATION_BOUND = 0.6
+VARIANCE_BOUNDS = 0.6, 1.5  # of all points together, as shares of what is right
+CLOUD_BOUNDS = 0.3, 2.5  # along the longest and the shortest axis of a class
 
 
 # In the submission's process
@@ -76,40 +74,28 @@ def measure(module):
 def draw(function):
     """Return the arrays of a call; the covariance may be wanted as a number or as a matrix."""
     matrix = VARIANCE * np.eye(2)
-    first_error = None
-    for covariance in VARIANCE, matrix:
+    try:
+        return draw_with(function, VARIANCE, matrix)
+    except (TypeError, ValueError, IndexError) as error:
         try:
-            return draw_with(function, covariance, PER_CLASS)
-        except (NotUnderstood, NotImplementedError):
-            raise
-        except Exception as error:
-            first_error = first_error or error
-    raise first_error
+            return draw_with(function, matrix, matrix)
+        except Exception:
+            raise error from None
 
 
-def draw_with(function, covariance, n):
-    """Return the arrays of a call; if n points are wanted, and not n of a class, take twice n."""
-    values = {
-        "mean_pos": MEANS[1].copy(),
-        "mean_neg": MEANS[-1].copy(),
-        "means": [MEANS[1].copy(), MEANS[-1].copy()],
-        "covariance": covariance,
-        "matrix": VARIANCE * np.eye(2),
-        "deviation": DEVIATION,
-    }
-    roles = {role_of(name) for name in required(function)}
-    for role in roles & {"n_points", "number"}:
-        values[role] = n
-    if "seed" in roles:
-        values["seed"] = 0
-    random.seed(0)
+def draw_with(function, covariance, matrix):
     np.random.seed(0)  # noqa: NPY002
     with within(SECONDS):
-        parts = parts_of(call(function, **values))
-    n_points = sum(len(part) for part in parts if np.ndim(part) == 2 and np.shape(part)[1] == 2)
-    if n_points == n == PER_CLASS and roles & {"n_points", "number"}:
-        return draw_with(function, covariance, 2 * n)
-    return parts
+        made = call(
+            function,
+            mean_pos=MEANS[1].copy(),
+            mean_neg=MEANS[-1].copy(),
+            means=[MEANS[1].copy(), MEANS[-1].copy()],
+            covariance=covariance,
+            matrix=matrix,
+            deviation=DEVIATION,
+        )
+    return parts_of(made)
 
 
 def parts_of(value):
@@ -119,37 +105,19 @@ def parts_of(value):
     if isinstance(value, dict):
         value = tuple(value.values())
     if not isinstance(value, tuple | list) or len(value) > 8:
-        return [as_array(value)]
+        return [np.array(value, dtype=float)]
     parts = []
     for part in value:
         parts += parts_of(part)
     return parts
 
 
-def as_array(value):
-    """Return an array of numbers."""
-    try:
-        return np.array(value, dtype=float)
-    except (TypeError, ValueError):
-        raise NotUnderstood("generate_dataset returns something else than arrays") from None
-
-
 def has_ones(got):
     """Return whether points come with a third coordinate, a 1, which takes the bias in."""
     for part in got.get("parts", ()):
-        if np.ndim(part) == 2 and np.shape(part)[1] == 3 and (part == 1).all(axis=0).any():
+        if part.ndim == 2 and part.shape[1] == 3 and (part == 1).all(axis=0).any():
             return True
     return False
-
-
-def has_column_labels(got):
-    """Return whether labels come as (N, 1), or None if nobody knows."""
-    for part in got.get("parts", ()):
-        if np.ndim(part) == 1:
-            return False
-        if np.ndim(part) == 2 and np.shape(part)[1] == 1:
-            return True
-    return None
 
 
 # Here
@@ -162,47 +130,28 @@ def judge(got):
     if "raised" in got:
         return row_of(NAME, got["raised"])
     points, labels = taken_apart(got["parts"])
-    if len(points) not in (1, 2) or len(points) != len(labels):
-        shapes = ", ".join(str(np.shape(part)) for part in got["parts"])
+    are_in_plane = all(part.shape[1] == 2 for part in points)
+    if len(points) not in (1, 2) or len(points) != len(labels) or not are_in_plane:
+        shapes = ", ".join(str(part.shape) for part in got["parts"])
         reason = f"points and labels are not told apart in what it returns, of shapes {shapes}"
         return not_judged(NAME, reason)
-    notes = []
     n_points = [len(part) for part in points]
     n_labels = [len(part) for part in labels]
     if n_points != n_labels:
-        return wrong(NAME, f"returns {told(n_points)} points, but {told(n_labels)} labels")
-    if points[0].shape[1] != 2:
-        words = f"points have {points[0].shape[1]} coordinates, but the means have 2"
-        return wrong(NAME, words)
-    faults = faults_of_data(points, labels, got["is_named"], notes)
+        return wrong(NAME, f"returns {n_points} points, but {n_labels} labels")
+    notes = []
+    faults = faults_of_sizes(points, labels, notes) + faults_of_repeated(points)
+    faults += faults_of_labels(np.concatenate(points), np.concatenate(labels), got, notes)
+    if not faults and is_split(labels) and len(np.unique(labels[1])) == 1:
+        faults = ["all test points are of one class: shuffle before you split"]
     return judged(NAME, faults, *notes)
-
-
-def faults_of_data(points, labels, is_named, notes):
-    """Return what is wrong with points and labels; add notes on other conventions."""
-    all_points = np.concatenate(points)
-    all_labels = np.concatenate(labels)
-    first = faults_of_sizes(points, labels) + faults_of_shared(points)
-    faults = faults_of_labels(all_points, all_labels, is_named, notes)
-    if faults:
-        return first + faults
-    if not is_split(labels):
-        notes.append("generate_dataset does not split the data")
-    elif len(np.unique(labels[1])) == 1:
-        faults.append("all test points are of one class: shuffle before you split")
-    n_positive = (all_labels == 1).sum()
-    if n_positive != PER_CLASS and not first:
-        found = told([n_positive, len(all_labels) - n_positive])
-        faults.append(f"there are {found} points of the classes, but should be {PER_CLASS} of each")
-    return first + faults + faults_of_clouds(all_points, class_by_place(all_points))
 
 
 def taken_apart(parts):
     """Return the arrays of points, (N, 2), and of labels, (N,), each the longest first."""
     points = []
     labels = []
-    for part in parts:
-        array = np.asarray(part, dtype=float)
+    for array in parts:
         if array.ndim == 2 and array.shape[0] in (1, 2, 3) and array.shape[1] > 3:
             array = array.T  # a column for each point
         if array.ndim == 1:
@@ -210,10 +159,9 @@ def taken_apart(parts):
         if array.ndim != 2:
             continue  # a number
         is_label = np.isin(array, [-1, 0, 1]).all(axis=0)
-        is_one = is_label & (array == 1).all(axis=0) & (array.shape[1] > 1)
-        coordinates = array[:, ~is_label]
-        if coordinates.shape[1]:
-            points.append(coordinates)
+        is_one = (array == 1).all(axis=0) & (array.shape[1] > 1)
+        if not is_label.all():
+            points.append(array[:, ~is_label])
         for column in array[:, is_label & ~is_one].T:
             labels.append(column)
     points.sort(key=len, reverse=True)
@@ -221,30 +169,28 @@ def taken_apart(parts):
     return points, labels
 
 
-def is_split(labels):
-    """Return whether the parts are for training and test; two parts may be the two classes."""
-    if len(labels) == 1:
-        return False
-    n_classes = [len(np.unique(part)) for part in labels]
-    return n_classes != [1, 1]
-
-
-def faults_of_sizes(points, labels):
+def faults_of_sizes(points, labels, notes):
     """Return what is wrong with the number of points."""
     n_points = [len(part) for part in points]
-    if is_split(labels) and n_points != [N_TRAIN, N_TEST]:
-        should = f"but should be {N_TRAIN} to train on and {N_TEST} to test with"
-        return [f"there are {told(n_points)} points, {should}"]
-    if sum(n_points) != 2 * PER_CLASS:
-        return [f"there are {sum(n_points)} points, but should be {PER_CLASS} of each class"]
+    if not is_split(labels):
+        notes.append("generate_dataset does not split the data")
+        n_positive = (np.concatenate(labels) == 1).sum()
+        if sum(n_points) != 2 * PER_CLASS or n_positive != PER_CLASS:
+            return [f"there are {sum(n_points)} points, but should be {PER_CLASS} of each class"]
+    elif n_points != [N_TRAIN, N_TEST]:
+        found = " and ".join(map(str, n_points))
+        should = f"{N_TRAIN} to train on and {N_TEST} to test with"
+        return [f"there are {found} points, but should be {should}"]
     return []
 
 
-def told(numbers):
-    return " and ".join(map(str, numbers))
+def is_split(labels):
+    """Return whether the parts are for training and test; two parts may be the two classes."""
+    n_classes = [len(np.unique(part)) for part in labels]
+    return len(labels) == 2 and n_classes != [1, 1]
 
 
-def faults_of_shared(points):
+def faults_of_repeated(points):
     """Return what is wrong if points are there twice."""
     train = points[0]
     test = points[-1]
@@ -257,38 +203,25 @@ def faults_of_shared(points):
     return ["some points are there twice"]
 
 
-def faults_of_labels(points, labels, is_named, notes):
-    """Return what is wrong with labels, and with means that they do not belong to."""
+def faults_of_labels(points, labels, got, notes):
+    """Return what is wrong with labels, or else with the means and variances."""
     classes = np.unique(labels)
     if not np.array_equal(classes, [-1, 1]):
         values = " and ".join(f"{value:g}" for value in classes[:3])
         return [f"the labels are {values}, but should be -1 and +1"]
-    if np.median(distances(points).min(axis=0)) > 300:
-        return ["points lie elsewhere than around the means that are given"]
-    belongs = class_by_place(points)
-    if len(np.unique(belongs)) == 1:
-        return ["both classes have the same mean"]
-    if np.array_equal(belongs, labels):
-        return []
-    if not np.array_equal(belongs, -labels):
-        return ["points come with the labels of others: shuffle both in the same order"]
-    if is_named:
-        return ["class +1 has the mean of class -1, and the reverse"]
-    notes.append("the first mean is that of class -1")
-    return []
-
-
-def distances(points):
-    """Return the distances of points from the means of class +1 and of class -1, (2, N)."""
     of_positive = np.linalg.norm(points - MEANS[1], axis=1)
     of_negative = np.linalg.norm(points - MEANS[-1], axis=1)
-    return np.array([of_positive, of_negative])
-
-
-def class_by_place(points):
-    """Return the class whose mean is nearer, for each point."""
-    of_positive, of_negative = distances(points)
-    return np.where(of_positive < of_negative, 1, -1)
+    belongs = np.where(of_positive < of_negative, 1, -1)
+    if len(np.unique(belongs)) == 1:
+        return ["both classes have the same mean"]
+    is_swapped = np.array_equal(belongs, -labels)
+    if is_swapped and got["is_named"]:
+        return ["class +1 has the mean of class -1, and the reverse"]
+    if is_swapped:
+        notes.append("the first mean is that of class -1")
+    elif not np.array_equal(belongs, labels):
+        return ["points come with the labels of others: shuffle both in the same order"]
+    return faults_of_clouds(points, belongs)
 
 
 def faults_of_clouds(points, belongs):
@@ -298,31 +231,27 @@ def faults_of_clouds(points, belongs):
     for label, mean in MEANS.items():
         cloud = points[belongs == label]
         center = cloud.mean(axis=0)
-        deviation = cloud.std(axis=0, ddof=1)
-        if (np.abs(center - mean) > MEAN_BOUND * deviation).any():
+        covariance = np.cov(cloud.T, bias=True)
+        if (np.abs(center - mean) > MEAN_BOUND * cloud.std(axis=0)).any():
             faults.append(f"the mean of a class is near {center.round(1)}, but should be {mean}")
-        if np.abs(np.corrcoef(cloud.T)[0, 1]) > CORRELATION_BOUND:
-            faults.append(f"the coordinates of class {label:+} are correlated")
-        variances += list(deviation**2)
+        variances.append(np.linalg.eigvalsh(covariance))
     return faults + faults_of_variance(np.array(variances))
 
 
 def faults_of_variance(variances):
-    """Return what is wrong with the variances, one for each class and coordinate."""
+    """Return what is wrong with the variances along the axes of the clouds."""
     share = variances.mean() / VARIANCE
     found = f"where it is {VARIANCE:g}, the points have {variances.mean():.3g}"
     if is_within(share / VARIANCE, VARIANCE_BOUNDS):
         return [f"takes the variance as the standard deviation: {found}"]
-    if is_within(share * DEVIATION, VARIANCE_BOUNDS):
-        return [f"takes the standard deviation as the variance: {found}"]
     if not is_within(share, VARIANCE_BOUNDS):
         return [f"the variance is not the one that is given: {found}"]
-    shares = variances / VARIANCE
-    if not is_within(shares.min(), SINGLE_BOUNDS) or not is_within(shares.max(), SINGLE_BOUNDS):
-        return [f"the variances of classes and coordinates differ: {variances.round(1)}"]
+    if not is_within(variances / VARIANCE, CLOUD_BOUNDS):
+        found = variances.round(1).tolist()
+        return [f"the coordinates are correlated, or their variances differ: {found} along axes"]
     return []
 
 
-def is_within(number, bounds):
+def is_within(numbers, bounds):
     low, high = bounds
-    return low < number < high
+    return np.min(numbers) > low and np.max(numbers) < high

@@ -23,7 +23,7 @@ KINDS = ("weight", "bias")
 class Facts:
     """What is known of a submission's layers and network."""
 
-    told: Conventions = field(default_factory=Conventions)
+    conventions: Conventions = field(default_factory=Conventions)
     classes: dict = field(default_factory=dict)  # the names of the classes by the assignment's
     layers: dict = field(default_factory=dict)  # what was measured of each layer alone
     networks: list = field(default_factory=list)  # and of three networks
@@ -94,12 +94,12 @@ def problem_of(result):
     return x, np.eye(result["sizes"][-1])[labels], parameters
 
 
-def rho_of(results, told):
+def rho_of(results, conventions):
     """Return the own loss / the lecture's mean loss of the same outputs, or None."""
     for result in results:
         if "loss" in result:
             p = np.asarray(result["outputs"])
-            if told.outputs == "logits":
+            if conventions.outputs == "logits":
                 p = lecture.softmax(p)
             _, y, _ = problem_of(result)
             return result["loss"] / lecture.cross_entropy(np.clip(p, 1e-15, 1 - 1e-15), y)[0]

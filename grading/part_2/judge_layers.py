@@ -105,7 +105,7 @@ def fault_of(what, value, formula, about=""):
     expected, mistakes = formula
     expected = np.asarray(expected, dtype=float)
     if value is None:
-        return Fault(f"{what} is None, or has another shape: return an array", about)
+        return Fault(f"{what} is None: return or set an array", about)
     if close(value, expected):
         return None
     general = [("is zero", 0 * expected), ("has the wrong sign", -expected)]
@@ -120,8 +120,10 @@ def fault_of(what, value, formula, about=""):
 
 def example(value, expected):
     """Return the number that is furthest from what it should be, beside it, as words."""
-    if np.shape(value) != np.shape(expected):
-        return f": its shape is {np.shape(value)}, but should be {np.shape(expected)}"
+    value = np.asarray(value)
+    expected = np.asarray(expected)
+    if value.shape != expected.shape:
+        return f": its shape is {value.shape}, but should be {expected.shape}"
     distance = np.nan_to_num(np.abs(value - expected), nan=np.inf)
     index = np.unravel_index(distance.argmax(), expected.shape)
     return f": {value[index]:.4g} where {expected[index]:.4g} is right"
@@ -146,10 +148,10 @@ def judge_init(got):
         return row_of(name, got["raised"])
     faults = []
     if got["units_are_alike"]:
-        faults.append("the initial weights of some units are all the same: so they stay alike")
+        faults.append("the initial weights of some units are the same: draw all of them at random")
     elif got["is_alike"]:
         words = "two layers of one size start with the same weights"
-        faults.append(f"{words}: is the generator seeded anew in each?")
+        faults.append(f"{words}: do you set a seed in Linear.__init__?")
     faults += faults_of_scale(got)
     if got["bias"] != 0:
         words = f"the bias does not start at 0, but at numbers such as {got['bias']:.2g}"
@@ -178,7 +180,7 @@ def faults_of_scale(got):
     grows = got["std 200"] > 2 * got["std 20"]
     if grows:
         words = "the initial weights grow with the number of inputs"
-        faults.append(f"{words}: multiply by He's factor sqrt(2 / n), do not divide by it")
+        faults.append(f"{words}: multiply by He's factor sqrt(2 / n), or take 0.1")
     elif got["std 200"] > 1.5 and got["std 20"] > 1.5:
         words = f"the initial weights have a standard deviation of {got['std 200']:.2g}"
         faults.append(f"{words}: too large, the lecture has 0.1")
@@ -190,13 +192,21 @@ def judge_linear(got, is_right):
     rows = [judge_linear_forward(got)]
     if is_right:
         return rows + [right(name) for name in LINEAR_GRADIENTS]
-    if not got.get("dx"):
-        rows += [not_judged(name) for name in LINEAR_GRADIENTS]
-        if got.get("out"):
-            rows[1] = row_of(LINEAR_GRADIENTS[0], got["raised"])
-        return rows
+    if not got.get("out"):
+        return rows + [not_judged(name) for name in LINEAR_GRADIENTS]
     faults = faults_of_linear(got)
-    return rows + [judged(name, faults[name]) for name in LINEAR_GRADIENTS]
+    gradients = [judged(name, faults[name]) for name in LINEAR_GRADIENTS]
+    if not got.get("dx"):
+        blame_first_missing(gradients, got)
+    return rows + gradients
+
+
+def blame_first_missing(rows, got):
+    """Give the exception of Linear.backward to the first gradient that is not right."""
+    failed = [row for row in rows if row.status != "right"]
+    rows[rows.index(failed[0])] = row_of(failed[0].check, got["raised"])
+    for row in failed[1:]:
+        rows[rows.index(row)] = not_judged(row.check)
 
 
 def judge_linear_forward(got):
@@ -248,7 +258,7 @@ def fault_of_second_batch(got):
         return None
     stale = (X_BEFORE.T @ DOUT, X_BEFORE.T @ DOUT_BEFORE, total(got["other"]))
     if any(close(again, value) for value in stale if value is not None):
-        words = "the weight gradient belongs to the batch before: what forward keeps is stale"
+        words = "the weight gradient is that of the batch before: keep x in each forward"
         return Fault(words, "weight")
     first = total(got.get("first"))
     other = total(got.get("other"))
@@ -262,20 +272,20 @@ def judge_relu(got, at_zero, is_right, activation):
     """Return the rows of ReLU.forward and ReLU.backward."""
     names = ("ReLU.forward", "ReLU.backward")
     if activation:
-        note = f"hidden layers have another activation: {activation}"
+        note = f"hidden layers have {activation}"
         return [right(name, note) for name in names]
     is_missing = "raised" in got and got["raised"]["kind"] == "to do" and not got.get("out")
     if is_missing and is_right:
-        return [right(name, "the ReLU is no class of its own") for name in names]
+        return [right(name, "there is no class ReLU: the network computes it") for name in names]
     forward = row_if_failed(names[0], got, "out")
     if not forward:
         out = joined(got["out"], 4, got["form"])
         fault = fault_of("the output", out, lecture.relu_forward(Z))
         faults = [fault] if fault else []
         if "x" in got["changed"]:
-            words = "changes x, its argument, in place"
+            words = "changes x, its argument, in place: return a new array"
             if not is_right:
-                words += ", and so its own mask"
+                words += "; the mask is wrong, too"
             faults.append(Fault(words, "x", spoils=not is_right))
         forward = judged(names[0], faults)
     backward = row_if_failed(names[1], got, "dx")
@@ -286,7 +296,14 @@ def judge_relu(got, at_zero, is_right, activation):
     return [forward, backward]
 
 
+def is_relu_wrong(got):
+    """Return whether the class ReLU alone gives something else than the lecture's."""
+    out = joined(got.get("out"), 4, got["form"])
+    return out is not None and fault_of("", out, lecture.relu_forward(Z)) is not None
+
+
 def faults_of_relu_backward(got, at_zero, is_right):
+    """Return the faults of ReLU.backward, also at 0 and in place."""
     faults = []
     dx = joined(got["dx"], 4, got["form"])
     fault = None if is_right else fault_of("dx", dx, lecture.relu_backward(Z, DOUT))
@@ -306,7 +323,7 @@ def judge_softmax(got, extreme, is_right):
     """Return the row of SoftMax.forward: its formula, and large logits."""
     name = "SoftMax.forward"
     if is_right and "raised" in got and not got.get("out"):
-        return right(name, "the softmax is no class of its own")
+        return right(name, "there is no class SoftMax: the network computes it")
     failed = row_if_failed(name, got, "out")
     if failed:
         return failed
@@ -317,7 +334,7 @@ def judge_softmax(got, extreme, is_right):
     out = joined(extreme.get("out"), 4, extreme["form"])
     expected, shifts = lecture.softmax_of_large_logits(EXTREME)
     if out is not None and not np.allclose(out, expected, atol=1e-6):
-        words = "overflows at large logits: subtract each row's maximum first"
+        words = "is wrong at logits of 1000 and -1000: subtract each row's maximum first"
         for mistake, value in shifts:
             if np.allclose(out, value, equal_nan=True, atol=1e-6):
                 words = mistake
@@ -329,23 +346,25 @@ def judge_softmax(got, extreme, is_right):
 def judge_softmax_backward(got, is_right):
     """Return the row of SoftMax.backward: the Jacobian, or dout, if the loss accounts for it."""
     name = "SoftMax.backward"
-    if "raised" in got and is_right:
-        return right(name, "SoftMax.backward is not used")
     if "raised" in got:
         row = row_of(name, got["raised"])
-        if row.status != "wrong":
-            return row
-        return not_judged(name, f"{row.faults[0].words}: is it used?")
-    dx = joined(got.get("dx"), 4, got["form"])
-    if dx is None:
-        if is_right:
-            return right(name, "SoftMax.backward is not used")
-        return to_do(name, "SoftMax.backward returns nothing, or there is none")
+        if row.status == "wrong":
+            row = not_judged(name, f"{row.faults[0].words}: is it used?")
+        return row
+    if not got["dx"] and is_right:
+        return right(name, "there is no SoftMax.backward; nothing uses it")
+    if not got["dx"]:
+        return to_do(name, "there is no SoftMax.backward")
+    if any(dx is None for dx in got["dx"]):
+        words = "SoftMax.backward returns None"
+        return right(name, f"{words}; nothing uses it") if is_right else to_do(name, words)
+    dx = joined(got["dx"], 4, got["form"])
     if close(dx, DOUT):
-        return right(name, "SoftMax.backward passes dout: the loss accounts for it")
+        note = "SoftMax.backward returns dout; CrossEntropy.backward contains the softmax"
+        return right(name, note)
     fault = fault_of("dx", dx, lecture.softmax_backward(P, DOUT))
-    if fault and fault.is_known:
+    if fault is None:
+        return right(name)
+    if fault.is_known:
         return wrong(name, fault)
-    if fault:
-        return not_judged(name, "it takes something else than dout")
-    return right(name)
+    return not_judged(name, "it could not be tested: it may take something else than dout")

@@ -18,7 +18,7 @@ FACTORS = {  # own gradient / the lecture's: what is wrong
     "N": "is not divided by N, the size of the batch",
     "1/N": "is divided by N, the size of the batch, twice",
     "N/C": "is divided by the number of classes, but should be by that of the rows",
-    "1/C": "is also divided by the number of classes",
+    "1/C": "is divided by N and by the number of classes: divide by N alone",
     "-1": "has the wrong sign",
     "-N": "has the wrong sign, and is not divided by N",
 }
@@ -42,7 +42,7 @@ def rows_of(facts):
 
 
 def with_faults(row, faults):
-    """Return a row with more faults: each of a check is told."""
+    """Return a row with more faults: each of a check is conventions."""
     if not faults or row.status == "to do":
         return row
     known = [fault for fault in row.faults if fault.is_known]
@@ -54,15 +54,15 @@ def with_faults(row, faults):
 
 def judge_loss(facts):
     """Return the row of the loss, but for edge cases."""
-    told = facts.told
+    conventions = facts.conventions
     alone = facts.layers["CrossEntropy"]
     factor = factor_of_loss(facts)
-    is_one_by_one = told.form.startswith("one")
-    if told.loss_gives == "a number a row" and not is_one_by_one:
+    is_one_by_one = conventions.form.startswith("one")
+    if conventions.loss_gives == "a number a row" and not is_one_by_one:
         if facts.seen.get("loss_is_averaged"):
             return right(FORWARD, "the loss is one number a row, and the trainer takes the mean")
         return wrong(FORWARD, "gives a number for each row, but should give their mean")
-    if alone.get("takes_logits") and told.outputs == "probabilities" and facts.has_run:
+    if alone.get("takes_logits") and conventions.outputs == "probabilities" and facts.has_run:
         return wrong(FORWARD, "takes the softmax of what are probabilities already")
     if factor == "1" or (factor == "N" and is_one_by_one):
         return right(FORWARD)
@@ -77,10 +77,15 @@ def judge_sum(facts):
     if factor_of_gradient(facts) == "N":
         return right(FORWARD, "the loss is a sum over the batch, and so is its gradient")
     if facts.seen and facts.step == 1:
-        return right(FORWARD, "the loss is a sum over the batch; the gradient and the step fit")
+        return right(
+            FORWARD,
+            "the loss is the sum over the batch, not its mean; the steps are right all the same",
+        )
     if facts.seen and facts.step is None:
         return not_judged(FORWARD, "is a sum over the batch: right if the trainer divides it by N")
-    return wrong(FORWARD, "is summed over the batch, but its gradient is averaged")
+    return wrong(
+        FORWARD, "is the sum over the batch, but its gradient is that of the mean: divide by N"
+    )
 
 
 def factor_of_loss(facts):
@@ -109,16 +114,14 @@ def edge_faults_of_loss(alone, at_zero, is_right):
     """
     faults = []
     for name in alone.get("changed", []):
-        if name.startswith("forward"):
-            words = f"changes {name.removeprefix('forward: ')} in place"
-            faults.append(Fault(words, spoils=False))
+        faults.append(Fault(f"changes its {name} in place", spoils=False))
     if "loss" not in at_zero:
         return faults
     if not np.isfinite(at_zero["loss"]):
         words = "log(0): the loss is not finite at p = 0; clip the probabilities first"
         faults.append(Fault(words, "log", spoils=False))
     elif is_right and "loss" in alone and is_clipped_too_far(alone, at_zero):
-        words = "clipped too far: a probability of 0 costs next to nothing; 1e-15 will do"
+        words = "the clip is too large: a probability of 0 costs next to nothing; use 1e-15"
         faults.append(Fault(words, "log", spoils=False))
     return faults
 
@@ -143,7 +146,9 @@ def judge_gradient(facts):
     if factor == "1":
         return right(BACKWARD)
     if factor == "N" and same(facts.r, 1):
-        return right(BACKWARD, "the loss is a sum over the batch, and so is its gradient")
+        is_one_by_one = facts.conventions.form.startswith("one")
+        note = "the loss is a sum over the batch, and so is its gradient"
+        return right(BACKWARD, "" if is_one_by_one else note)
     if factor == "N" and facts.step == "1/N":
         return right(BACKWARD, "the gradient is p - y; the division by N follows in the update")
     if factor == "N" and facts.step is None and facts.seen:
@@ -207,10 +212,9 @@ def edge_faults_of_gradient(alone, at_zero):
     if not all(np.isfinite(dx).all() for dx in at_zero.get("dx", [])):
         words = "is not finite at p = 0, where it divides by 0: clip the probabilities first"
         faults.append(Fault(words, spoils=False))
-    changed = [name for name in alone.get("changed", []) if name.startswith("backward")]
+    changed = alone.get("changed_in_backward", [])
     for name in changed:
-        words = f"changes {name.removeprefix('backward: ')} in place"
-        faults.append(Fault(words, spoils=False))
+        faults.append(Fault(f"changes its {name} in place", spoils=False))
     if not changed and differs_when_called_twice(alone):
         words = "gives something else when it is called twice: it changes what forward kept"
         faults.append(Fault(words, spoils=False))

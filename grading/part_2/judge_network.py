@@ -17,13 +17,10 @@ BACKWARD = "MLP.backward"
 UPDATE = "MLP.update"
 
 HIDDEN = {  # what hidden layers may have in place of the ReLU
-    "ELU": lambda z: np.where(z > 0, z, np.exp(np.minimum(z, 0)) - 1),
-    "leaky ReLU of slope 0.01": lambda z: np.where(z > 0, z, 0.01 * z),
-    "leaky ReLU of slope 0.02": lambda z: np.where(z > 0, z, 0.02 * z),
-    "leaky ReLU of slope 0.1": lambda z: np.where(z > 0, z, 0.1 * z),
-    "leaky ReLU of slope 0.2": lambda z: np.where(z > 0, z, 0.2 * z),
-    "tanh": np.tanh,
-    "sigmoid": lecture.sigmoid,
+    "an ELU": lambda z: np.where(z > 0, z, np.exp(np.minimum(z, 0)) - 1),
+    "a tanh": np.tanh,
+    "a sigmoid": lecture.sigmoid,
+    "a leaky ReLU of slope 0.01": lambda z: np.where(z > 0, z, 0.01 * z),
 }
 
 
@@ -60,7 +57,7 @@ def judge_forward(facts, init):
         is_asked_for = len(result["sizes"]) > 2
         if "outputs" in result:
             fault = fault_of_outputs(result, facts)
-            if fault and all(fault.is_known != other.is_known for other in faults):
+            if fault and fault.words not in [other.words for other in faults]:
                 faults.append(fault)
         elif "raised" in result and is_asked_for:
             failed.append(result)
@@ -71,14 +68,15 @@ def judge_forward(facts, init):
         return failed_row(FORWARD, failed)
     note = ""
     if facts.activation:
-        note = f"hidden layers have another activation: {facts.activation}"
-    return judged(FORWARD, faults, note)
+        note = f"hidden layers have {facts.activation}"
+    known = [fault for fault in faults if fault.is_known]
+    return judged(FORWARD, known or faults[:1], note)
 
 
 def lacks_softmax(facts):
     """Return whether logits are given to a loss that does not take their softmax."""
-    told = facts.told
-    if told.outputs != "logits" or told.loss_takes != "the outputs":
+    conventions = facts.conventions
+    if conventions.outputs != "logits" or conventions.loss_takes != "the outputs":
         return False
     return not same(facts.rho, 1) and not same(facts.rho, N_ROWS)
 
@@ -87,8 +85,9 @@ def failed_row(check, failed):
     """Return the row of a check that ended with an exception in the first of these networks."""
     if not failed:
         return not_judged(check)
-    row = row_of(check, failed[0]["raised"])
-    if row.status == "to do" and check == BACKWARD:
+    raised = failed[0]["raised"]
+    row = row_of(check, raised)
+    if row.status == "to do" and (check == BACKWARD or raised["where"]):
         return not_judged(check)  # it is a layer that is to do
     for fault in row.faults:
         fault.is_known = False  # it may be a layer that failed
@@ -102,7 +101,7 @@ def judge_sizes(results):
     for result in results:
         n_hidden = len(result["sizes"]) - 2
         if "n_layers" not in result and n_hidden == 0:
-            notes.append("a network without a hidden layer fails; nobody asked for one")
+            notes.append("a network without a hidden layer fails; it is not asked for")
         elif "n_layers" not in result:
             row = row_of(INIT, result["raised"])
             if row.status != "wrong":
@@ -111,7 +110,7 @@ def judge_sizes(results):
             row.faults[0].is_known = False
             faults += row.faults
         elif result["n_layers"] != n_hidden + 1 and n_hidden == 0:
-            notes.append("a network without a hidden layer has no Linear; nobody asked for one")
+            notes.append("a network without a hidden layer has no Linear; it is not asked for")
         elif result["n_layers"] == 0:
             return to_do(INIT, "MLP makes no Linear layer")
         elif result["n_layers"] != n_hidden + 1:
@@ -124,18 +123,40 @@ def is_near(out, expected):
     return np.shape(out) == np.shape(expected) and np.allclose(out, expected, atol=1e-3)
 
 
-def activation_of(networks, told):
-    """Return the name of what hidden layers have in place of the ReLU, or an empty text."""
-    for result in networks:
-        if "outputs" not in result or len(result["sizes"]) == 2:
-            continue
+def activation_of(networks, conventions, r):
+    """Return what hidden layers have in place of the ReLU, in words, or an empty text.
+
+    If it is none of HIDDEN, it is one where all else is right: the network without a hidden layer,
+    and the gradients of the others, r.
+    """
+    ran = [result for result in networks if "outputs" in result]
+    deep = [result for result in ran if len(result["sizes"]) > 2]
+    for result in deep:
         x, _, parameters = problem_of(result)
         for name, function in HIDDEN.items():
-            z = lecture.logits(parameters, x, function)
-            expected = z if told.outputs == "logits" else lecture.softmax(z)
-            if is_near(result["outputs"], expected):
+            if is_near(result["outputs"], outputs_of(parameters, x, conventions, function)):
                 return name
-    return ""
+    flat = [result for result in ran if len(result["sizes"]) == 2]
+    if r is None or not deep or not flat:
+        return ""
+    is_known = any(is_right_or_known(result, conventions) for result in deep)
+    is_flat_right = all(is_right_or_known(result, conventions) for result in flat)
+    return "" if is_known or not is_flat_right else "another activation than the ReLU"
+
+
+def outputs_of(parameters, x, conventions, hidden):
+    """Return the outputs of a network with this activation in its hidden layers."""
+    z = lecture.logits(parameters, x, hidden)
+    return z if conventions.outputs == "logits" else lecture.softmax(z)
+
+
+def is_right_or_known(result, conventions):
+    """Return whether the outputs are the lecture's, or those of a known mistake."""
+    x, _, parameters = problem_of(result)
+    values = [outputs_of(parameters, x, conventions, lecture.relu)]
+    for _, value in lecture.mlp_forward(parameters, x)[1]:
+        values.append(value)
+    return any(is_near(result["outputs"], value) for value in values)
 
 
 def fault_of_outputs(result, facts):
@@ -146,7 +167,7 @@ def fault_of_outputs(result, facts):
     x, _, parameters = problem_of(result)
     out = np.asarray(result["outputs"])
     expected, mistakes = lecture.mlp_forward(parameters, x)
-    if facts.told.outputs == "logits":
+    if facts.conventions.outputs == "logits":
         expected = lecture.logits(parameters, x)
     if is_near(out, expected):
         return None
@@ -173,7 +194,7 @@ def judge_backward(facts, rows):
         rows: the rows of the layers, the loss and MLP.forward, by check.
     """
     ran = [result for result in facts.networks if "loss" in result]
-    if len(ran) > 1:  # nobody asks for a network without a hidden layer
+    if len(ran) > 1:  # a network without a hidden layer is not asked for
         ran = [result for result in ran if len(result["sizes"]) > 2 or "raised" not in result]
     if not ran:
         return not_judged(BACKWARD)
@@ -237,12 +258,17 @@ def known_mistake(ran, rows, activation):
         fits = set()
         if names and not fits_all(result, expected, names):
             for words, gradients in mistakes:
-                if "ReLU" in words and len(result["sizes"]) == 2:
-                    fits.add(words)  # there is none
-                if fits_all(result, gradients, names):
+                makes_no_difference = are_equal(gradients, expected)
+                if makes_no_difference or fits_all(result, gradients, names):
                     fits.add(words)
             candidates = fits if candidates is None else candidates & fits
     return sorted(candidates)[0] if candidates else None
+
+
+def are_equal(gradients, others):
+    """Return whether gradients, [[dW, db], ...], are the same."""
+    pairs = zip(gradients, others, strict=True)
+    return all(np.allclose(a[0], b[0]) and np.allclose(a[1], b[1]) for a, b in pairs)
 
 
 def comparable(result, rows):
@@ -268,8 +294,17 @@ def fits_all(result, gradients, names):
 
 
 def uneven(ran):
-    """Return in words where the gradients of a network are wrong, from its end to its beginning."""
-    result = max(ran, key=lambda result: "differences" in result)
+    """Return in words where the gradients of networks are wrong, from their end on."""
+    for result in ran:
+        words = uneven_in(result)
+        if words:
+            hidden = hidden_layers(len(result["sizes"]) - 2)
+            return f"{words} in a network with {hidden}"
+    return "the gradient is not that of the loss"
+
+
+def uneven_in(result):
+    """Return in words what is wrong with the gradients of one network, or None."""
     n_layers = len(result["own"])
     missing = []
     for layer in range(n_layers, 0, -1):
@@ -278,17 +313,17 @@ def uneven(ran):
     if missing:
         return f"layer {' and '.join(missing)} of {n_layers} gets no gradient"
     if "differences" not in result:
-        return "the gradient is not that of the loss"
+        return None
     found = ratios(result, result["differences"])
     for layer in range(n_layers, 0, -1):
         for kind in KINDS:
             factor = found[layer, kind]
+            words = f"the {kind} gradient of layer {layer} of {n_layers}"
             if factor is None:
-                return f"the {kind} gradient of layer {layer} of {n_layers} is not that of the loss"
+                return f"{words} is not that of the loss"
             if not same(factor, 1):
-                words = f"the {kind} gradient of layer {layer} of {n_layers}"
                 return f"{words} is {factor:.3g} times that of the loss"
-    return "the gradient is not that of the loss in a network of another depth"
+    return None
 
 
 def is_last_constant(networks):

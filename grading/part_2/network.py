@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 import numpy as np
 
+from grading import lecture
 from grading.process.calls import RATE, call, parameters_of, required, role_of
 from grading.process.conventions import (
     FORMS,
@@ -24,6 +25,7 @@ from grading.process.conventions import (
     new_linear,
     new_network,
     number_of,
+    of_loss,
     read_gradients,
     read_parameters,
     targets_in,
@@ -36,6 +38,7 @@ NETWORKS = [(4, 5, 3), (4, 3), (4, 6, 5, 3)]  # the first one finds the conventi
 EPSILON = 1e-3  # large, for submissions in float32
 TOLERANCE = 2e-3  # relative to the largest element of a parameter
 MARGIN = 0.02  # of every hidden unit from the kink of the ReLU
+SLOPES = (0, *lecture.SLOPES)  # of a ReLU, and of leaky ones
 MISFIT = (  # what another convention raises
     AttributeError,
     AssertionError,
@@ -56,47 +59,47 @@ def problem(sizes):
             weight = rng.normal(0, 0.8, (n_in, n_out))
             bias = rng.normal(0, 0.4, n_out)
             parameters.append([weight, bias])
-        if distance_from_kinks(x, parameters) > MARGIN:
+        if min(distance_from_kinks(x, parameters, slope) for slope in SLOPES) > MARGIN:
             labels = rng.permutation(np.arange(N_ROWS) % sizes[-1])
             return x, labels, parameters
     raise RuntimeError("no seed is clear of the kinks")
 
 
-def distance_from_kinks(x, parameters):
-    """Return the smallest magnitude of what goes into a ReLU."""
+def distance_from_kinks(x, parameters, slope):
+    """Return the smallest magnitude of what goes into a leaky ReLU of this slope."""
     distance = np.inf
     for weight, bias in parameters[:-1]:
         z = x @ weight + bias
         distance = min(distance, np.abs(z).min())
-        x = np.maximum(z, 0)
+        x = np.where(z > 0, z, slope * z)
     return distance
 
 
-def measure(found, told, got):
+def measure(found, conventions, got):
     """Return a result for each of NETWORKS, or an empty list where there is no network.
 
     Args:
         found: the submission's classes by the assignment's names.
-        told: the Conventions, which are filled.
+        conventions: the Conventions, which are filled.
         got: what was measured; an exception before the first network is put into it.
     """
     got["network_at"] = "MLP.__init__"
     if not {"MLP", "Linear"} <= set(found):
         return []
     try:
-        find_parameters(new_linear(found, 3, 4), 3, 4, told)
-        network = Network(found, told, NETWORKS[0])
+        find_parameters(new_linear(found, 3, 4), 3, 4, conventions)
+        network = Network(found, conventions, NETWORKS[0])
         if len(network.layers) != len(NETWORKS[0]) - 1:
             return [{"sizes": NETWORKS[0], "n_layers": len(network.layers)}]
         got["network_at"] = "MLP.forward"
-        find_conventions(found, told)
+        find_conventions(found, conventions)
     except Exception as error:
         got["network_raised"] = described(error)
         return []
-    return [measure_network(found, told, sizes) for sizes in NETWORKS]
+    return [measure_network(found, conventions, sizes) for sizes in NETWORKS]
 
 
-def measure_network(found, told, sizes):
+def measure_network(found, conventions, sizes):
     """Return what a network gives, and with `raised` what kept it from more.
 
     The values are in the order of the passes: n_layers, outputs, loss, own, outputs_after,
@@ -104,7 +107,7 @@ def measure_network(found, told, sizes):
     """
     result = {"sizes": sizes}
     try:
-        network = Network(found, told, sizes)
+        network = Network(found, conventions, sizes)
         result["n_layers"] = len(network.layers)
         if len(network.layers) != len(sizes) - 1:
             return result
@@ -119,7 +122,7 @@ def measure_network(found, told, sizes):
                 result["uses_softmax_backward"] = bool(softmaxes)
         network.write(network.parameters)
         result["outputs_after"] = network.outputs()
-        network = Network(found, told, sizes)
+        network = Network(found, conventions, sizes)
         result["differences"] = network.differences()
         result["update"] = measure_update(network)
     except Exception as error:
@@ -148,23 +151,23 @@ def calls_noted(found, name):
 class Network:
     """A network of a submission with its loss, called by its conventions."""
 
-    def __init__(self, found, told, sizes):
+    def __init__(self, found, conventions, sizes):
         self.found = found
-        self.told = told
+        self.conventions = conventions
         self.x, self.labels, self.parameters = problem(sizes)
         self.y = np.eye(sizes[-1])[self.labels]
         self.model = new_network(found, sizes, N_ROWS)
-        self.layers = linears_of(self.model, found, told)
+        self.layers = linears_of(self.model, found, conventions)
 
     def write(self, parameters):
         """Give the layers these parameters."""
         for layer, (weight, bias) in zip(self.layers, parameters, strict=True):
-            write_parameters(layer, self.told, weight, bias)
+            write_parameters(layer, self.conventions, weight, bias)
 
     def parts(self):
         """Return pairs of inputs and targets, one for each call, in the submission's form."""
-        xs = FORMS[self.told.form](self.x.copy())
-        ys = targets_in(self.told, self.labels, self.y.shape[1])
+        xs = FORMS[self.conventions.form](self.x.copy())
+        ys = targets_in(self.conventions, self.labels, self.y.shape[1])
         return list(zip(xs, ys, strict=True))
 
     def forward(self, x):
@@ -179,20 +182,20 @@ class Network:
         outs = []
         for x, _ in self.parts():
             outs.append(np.array(self.forward(x), dtype=float))
-        if self.told.form == "columns":
+        if self.conventions.form == "columns":
             return outs[0].T
         flat = np.concatenate([np.ravel(out) for out in outs])
         return flat.reshape(N_ROWS, -1)
 
     def predictions(self, out):
         """Return what the loss is given for an output."""
-        if self.told.loss_takes == "their softmax":
+        if self.conventions.loss_takes == "their softmax":
             return method(self.found["SoftMax"](), "forward", "__call__")(out)
         return out
 
     def loss_of(self, loss, p, y):
-        given = method(loss, "forward", "__call__")(p, y)
-        total, self.told.loss_gives = number_of(given, p)
+        given = of_loss(method(loss, "forward", "__call__"), p, y)
+        total, self.conventions.loss_gives = number_of(given, p)
         self.gradient = gradient_in(given, p)
         return total
 
@@ -212,22 +215,21 @@ class Network:
     def backward(self, x, y):
         """Make one forward and one backward pass, as a trainer does."""
         p = self.predictions(self.forward(x))
-        if self.told.mlp_backward == "nothing":
-            give_targets(self.model, y)
+        if self.conventions.mlp_backward == "nothing":
+            give_targets(self.model, x, y)
             self.model.backward()
             return
         loss = self.new_loss()
         self.loss_of(loss, p, y)
         dout = self.gradient_of_loss(loss, p, y)
-        first = y if self.told.mlp_backward == "targets" else dout
+        first = y if self.conventions.mlp_backward == "targets" else dout
         call(self.model.backward, first, targets=y, learning_rate=RATE)
 
     def gradient_of_loss(self, loss, p, y):
         """Return what goes into MLP.backward, after the loss of the same arguments."""
-        if self.told.loss_backward == "in forward":
+        if self.conventions.loss_backward == "in forward":
             return self.gradient
-        arguments = () if self.told.loss_backward == "nothing" else (p, y)
-        dout = method(loss, "backward")(*arguments)
+        dout = of_loss(method(loss, "backward"), p, y)
         if dout is None:
             raise NotImplementedError("CrossEntropy.backward returns None")
         return dout
@@ -240,9 +242,9 @@ class Network:
             before = self.kept_gradients()
             self.backward(x, y)
             now = self.kept_gradients()
-            if self.told.adds_up:
+            if self.conventions.adds_up:
                 now = combined(now, before, np.subtract)
-            if self.told.backward_steps:
+            if self.conventions.backward_steps:
                 now = self.with_steps(now)
             self.write(self.parameters)
             totals = now if totals is None else combined(totals, now, np.add)
@@ -251,14 +253,14 @@ class Network:
     def with_steps(self, gradients):
         """Return gradients, or what they must have been if `backward` took the step itself."""
         for i, layer in enumerate(self.layers):
-            for k, new in enumerate(read_parameters(layer, self.told)):
+            for k, new in enumerate(read_parameters(layer, self.conventions)):
                 if gradients[i][k] is None:
                     gradients[i][k] = (self.parameters[i][k] - new) / RATE
         return gradients
 
     def kept_gradients(self):
         """Return the gradients that the layers hold, [[dW, db], ...]."""
-        return [list(read_gradients(layer, self.told)) for layer in self.layers]
+        return [list(read_gradients(layer, self.conventions)) for layer in self.layers]
 
     def differences(self):
         """Return the central difference of the own loss for every element of every parameter."""
@@ -286,12 +288,16 @@ class Network:
         return self.loss()
 
 
-def give_targets(model, y):
-    """Call the method that computes the loss, of a network that keeps its targets."""
+def give_targets(model, x, y):
+    """Call the method that computes the loss, of y or of x and y, of a network that keeps them."""
     for name in dir(model):
         function = getattr(model, name)
-        if "loss" in name.lower() and callable(function) and len(required(function)) == 1:
+        if "loss" not in name.lower() or not callable(function):
+            continue
+        if len(required(function)) == 1:
             function(y)
+        elif len(required(function)) == 2:
+            function(x, y)
 
 
 def combined(one, other, operation):
@@ -309,7 +315,7 @@ def combined(one, other, operation):
 # The conventions
 
 
-def find_conventions(found, told):
+def find_conventions(found, conventions):
     """Fill the conventions of layers, network and loss, with a network of one hidden layer.
 
     The form in which samples are given is the first that runs and can be passed back; if there is
@@ -317,121 +323,143 @@ def find_conventions(found, told):
     """
     ranks = {}
     raised = []
-    for form in FORMS:
-        told.form = form
+    for form in forms_to_try(found, conventions):
+        conventions.form = form
         try:
-            ranks[form] = rank_of(fresh_network(found, told), told)
+            ranks[form] = rank_of(fresh_network(found, conventions), conventions)
         except MISFIT as error:
             raised.append(error)
     if not ranks:
-        told.form = "batch"
+        conventions.form = "batch"
         raise raised[0]
-    told.form = max(ranks, key=ranks.get)
+    conventions.form = max(ranks, key=ranks.get)
     with suppress(*MISFIT):  # the networks will tell
-        rank_of(fresh_network(found, told), told)
+        rank_of(fresh_network(found, conventions), conventions)
 
 
-def fresh_network(found, told):
+def forms_to_try(found, conventions):
+    """Return the forms of samples that come into question.
+
+    If Linear takes a batch, and the trainer is not seen to take single samples, an activation that
+    fails for a batch is a mistake.
+    """
+    if conventions.takes_batches is False:
+        return list(FORMS)
+    if linear_takes_batches(found):
+        return ["batch"]
+    if conventions.takes_batches:
+        return [form for form in FORMS if not form.startswith("one")]
+    return list(FORMS)
+
+
+def linear_takes_batches(found):
+    """Return whether a Linear from 3 to 4 features takes 5 samples, one in each row."""
+    try:
+        out = method(new_linear(found, 3, 4), "forward", "__call__")(np.ones((5, 3)))
+    except Exception:
+        return False
+    return np.shape(out) == (5, 4)
+
+
+def fresh_network(found, conventions):
     """Return a new network of one hidden layer, with the parameters of its problem."""
-    network = Network(found, told, NETWORKS[0])
+    network = Network(found, conventions, NETWORKS[0])
     network.write(network.parameters)
     return network
 
 
-def rank_of(network, told):
+def rank_of(network, conventions):
     """Return how far a form of samples leads: 1 if it runs, 2 if it can be passed back, too.
 
     Whether the result is right is not asked: a softmax over the whole batch is right for one row.
     """
-    told.targets = "one-hot"
+    conventions.targets = "one-hot"
     out = network.outputs()
     if out.shape != network.y.shape:
         raise ValueError("MLP.forward gives no number for each row and class")
     try:
-        find_outputs(network, told)
-        find_loss(network, told)
-        find_backward(network, told)
+        find_outputs(network, conventions)
+        find_loss(network, conventions)
+        find_backward(network, conventions)
     except MISFIT:
         return 1
     return 2
 
 
-def find_outputs(network, told):
+def find_outputs(network, conventions):
     """Find whether the network gives probabilities or logits, and which of them the loss takes."""
-    told.outputs = "probabilities"
-    told.loss_takes = "the outputs"
+    conventions.outputs = "probabilities"
+    conventions.loss_takes = "the outputs"
     out = network.outputs()
     are_probabilities = np.allclose(out.sum(axis=1), 1, atol=1e-3) and out.min() >= 0
     if are_probabilities:
         return
-    told.outputs = "logits"
-    if told.softmax_outside and "SoftMax" in network.found:
-        told.loss_takes = "their softmax"
+    conventions.outputs = "logits"
+    if conventions.softmax_outside and "SoftMax" in network.found:
+        conventions.loss_takes = "their softmax"
 
 
-def find_loss(network, told):
+def find_loss(network, conventions):
     """Find what the loss takes: one-hot rows or class numbers, and what its backward takes."""
     raised = None
     for targets in "one-hot", "class numbers":
-        told.targets = targets
+        conventions.targets = targets
         try:
             network.loss()
             break
         except MISFIT as error:
             raised = raised or error
     else:
-        told.targets = "one-hot"
+        conventions.targets = "one-hot"
         raise raised
     loss = network.new_loss()
-    told.loss_backward = "predictions and targets"
+    conventions.loss_backward = "alone"
     if not hasattr(loss, "backward") and network.gradient is not None:
-        told.loss_backward = "in forward"
-    elif not parameters_of(method(loss, "backward")):
-        told.loss_backward = "nothing"
+        conventions.loss_backward = "in forward"
 
 
-def find_backward(network, told):
+def find_backward(network, conventions):
     """Find where gradients are, whether they add up, and what MLP.backward takes."""
     takes_nothing = not required(network.model.backward)
-    told.mlp_backward = "nothing" if takes_nothing else "dout"
+    conventions.mlp_backward = "nothing" if takes_nothing else "dout"
     network.write(network.parameters)
     network.backward(*network.parts()[0])
     for layer in network.layers:
-        find_gradients(layer, told)
-    told.backward_steps = has_stepped(network)
-    find_whether_it_adds_up(fresh_network(network.found, told), told)
-    if told.mlp_backward == "dout" and not last_is_right(network):
-        told.mlp_backward = "targets"
+        find_gradients(layer, conventions)
+    conventions.backward_steps = has_stepped(network)
+    find_whether_it_adds_up(fresh_network(network.found, conventions), conventions)
+    if conventions.mlp_backward == "dout" and not last_is_right(network):
+        conventions.mlp_backward = "targets"
         try:
             is_better = last_is_right(network)
         except MISFIT:
             is_better = False
         if not is_better:
-            told.mlp_backward = "dout"
+            conventions.mlp_backward = "dout"
 
 
 def has_stepped(network):
     """Return whether a backward pass has taken a step against the gradient."""
     for layer, (weight, _) in zip(network.layers, network.parameters, strict=True):
-        step = read_parameters(layer, network.told)[0] - weight
-        gradient = read_gradients(layer, network.told)[0]
+        step = read_parameters(layer, network.conventions)[0] - weight
+        gradient = read_gradients(layer, network.conventions)[0]
         if np.any(step) and (gradient is None or ratio(step, gradient) is not None):
             return True
     return False
 
 
-def find_whether_it_adds_up(network, told):
+def find_whether_it_adds_up(network, conventions):
     """Find whether a second backward pass adds its gradients to those of the first."""
     x, y = network.parts()[0]
     network.backward(x, y)
-    once = read_gradients(network.layers[-1], told)[0]
+    once = read_gradients(network.layers[-1], conventions)[0]
     network.write(network.parameters)
     network.backward(x, y)
-    twice = read_gradients(network.layers[-1], told)[0]
-    told.adds_up = False
+    twice = read_gradients(network.layers[-1], conventions)[0]
+    conventions.adds_up = False
     if once is not None and np.abs(once).max() > 0:
         is_double = np.allclose(twice, 2 * once, rtol=1e-3)
-        told.adds_up = bool(is_double and not np.allclose(twice, once))
+        conventions.adds_up = bool(is_double and not np.allclose(twice, once))
 
 
 def last_is_right(network):
@@ -474,18 +502,18 @@ def measure_update(network):
     and `value`, the same of the new value.
     """
     name = name_of_update(network.model)
-    if name is None or network.told.backward_steps:
+    if name is None or network.conventions.backward_steps:
         return None
     update = getattr(network.model, name)
     takes_rate = any(role_of(p.name) == "learning_rate" for p in parameters_of(update))
-    told = {"name": name, "takes_rate": takes_rate, "steps": []}
+    record = {"name": name, "takes_rate": takes_rate, "steps": []}
     try:
         for _ in range(2):
-            told["steps"].append(steps_of(network, update))
-        told["sets_to_zero"] = not np.any(network.kept_gradients()[-1][0])
+            record["steps"].append(steps_of(network, update))
+        record["sets_to_zero"] = not np.any(network.kept_gradients()[-1][0])
     except Exception as error:
-        told["raised"] = described(error)
-    return told
+        record["raised"] = described(error)
+    return record
 
 
 def name_of_update(model):
@@ -502,12 +530,12 @@ def steps_of(network, update):
     network.write(network.parameters)
     network.backward(*network.parts()[0])
     gradients = network.kept_gradients()
-    before = [read_parameters(layer, network.told) for layer in network.layers]
-    n_rows = 1 if network.told.form.startswith("one") else N_ROWS
+    before = [read_parameters(layer, network.conventions) for layer in network.layers]
+    n_rows = 1 if network.conventions.form.startswith("one") else N_ROWS
     call(update, learning_rate=RATE, batch_size=n_rows, number=n_rows)
     steps = []
     for i, layer in enumerate(network.layers):
-        after = read_parameters(layer, network.told)
+        after = read_parameters(layer, network.conventions)
         for k, kind in enumerate(("weight", "bias")):
             gradient = gradients[i][k]
             if gradient is None or gradient.size != after[k].size or not np.any(gradient):

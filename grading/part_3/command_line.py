@@ -5,7 +5,7 @@ Only flags whose role is certain get a value, and only values that they take.
 
 import argparse
 import ast
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from unittest.mock import patch
 
@@ -13,12 +13,11 @@ from grading.process.calls import RATE, role_of
 from grading.process.raised import NotUnderstood
 
 SIZE = 48  # 800 rows make 16 batches and a short one
-EPOCHS = 3
-MANY_EPOCHS = 34  # two epochs of 17 batches, where max_steps counts updates
 HIDDEN = 7
-VALUES = {"max_steps": EPOCHS, "eval_freq": 1, "learning_rate": RATE, "hidden": HIDDEN}
-MOST_SWITCHES = 3  # that are tried
-SMALL = ("mini", "sgd", "stoch")  # what words for training in batches have in them
+VALUES = {"max_steps": 3, "eval_freq": 1, "learning_rate": RATE, "hidden": HIDDEN}
+MOST_LINES = 4  # that are tried
+MODES = ("mode", "method", "optim", "type")  # in the names of flags
+SMALL = ("mini", "sgd", "stoch", "batch")  # what words for training in batches have in them
 
 
 class Parsed(BaseException):
@@ -33,9 +32,7 @@ def stopped_at_parser(actions):
         actions.extend(parser._actions)
         raise Parsed
 
-    with ExitStack() as stack:
-        for name in "parse_args", "parse_known_args":
-            stack.enter_context(patch.object(argparse.ArgumentParser, name, stop))
+    with patch.object(argparse.ArgumentParser, "parse_known_args", stop):  # parse_args calls it
         yield
 
 
@@ -47,138 +44,99 @@ class Line:
     given: dict = field(default_factory=dict)
     how: str = ""  # what makes it different from the line by default
 
-    def with_flag(self, name, value, role=None):
-        """Return a line with one more flag; a value of None is a switch."""
-        new = [name] if value is None else [name, str(value)]
+    def with_flag(self, action, *values):
+        """Return a line with one more flag that makes it different; a switch has no value."""
+        new = [flag(action), *map(str, values)]
         given = dict(self.given)
-        if role is not None:
-            given[role] = value
-        if role in VALUES:
-            return Line([*self.words, *new], given, self.how)
-        how = " ".join([*self.how.split(), *new])
+        if role_of_action(action):
+            given[role_of_action(action)] = values[0]
+        how = " ".join([self.how, *new]).strip()
         return Line([*self.words, *new], given, how)
 
 
-def default_line(actions, **changed):
+def default_line(actions):
     """Return the command line by default: with few epochs, and a learning rate of ours.
 
     Raises:
         NotUnderstood: if the script demands something else.
     """
     line = Line()
-    values = {**VALUES, **changed}
     for action in actions:
         role = role_of_action(action)
-        if role in values and takes(action, values[role]):
-            name = flag(action)
-            line = line.with_flag(name, values[role], role) if name else line
-        elif action.required and action.nargs != 0:
-            name = flag(action) or action.dest
-            raise NotUnderstood(f"the command line wants {name}, which is not understood")
-    return line
+        if role in VALUES and takes(action, VALUES[role]):
+            line = line.with_flag(action, VALUES[role])
+        elif action.required:
+            raise NotUnderstood(f"its command line demands {flag(action)}: what is it for?")
+    return Line(line.words, line.given)
 
 
-def role_of_action(action):
-    """Return what a flag is for, or None."""
-    name = (flag(action) or "").lstrip("-").replace("-", "_")
-    return role_of(name) or role_of(action.dest)
-
-
-def flag(action):
-    """Return the name of a flag, the long one if there is one, or None of what has no name."""
-    if not action.option_strings:
-        return None
-    return max(action.option_strings, key=len)
-
-
-def takes(action, value):
-    """Return whether a flag takes a value."""
-    if action.nargs == 0:
-        return False
-    if action.choices is None:
-        return True
-    convert = action.type or str
-    return convert(str(value)) in action.choices
-
-
-def batch_flag(actions):
-    """Return the flag of the batch size, or None."""
-    for action in actions:
-        if role_of_action(action) == "batch_size" and flag(action) and action.nargs != 0:
-            return action
-    return None
-
-
-def size_for(action):
-    """Return the size of small batches that a flag takes: ours, or one of its own."""
-    if takes(action, SIZE):
-        return SIZE
-    sizes = [int(choice) for choice in action.choices if str(choice).isdigit()]
-    small = [size for size in sizes if 1 < size < 400]
-    return max(small, default=None)
-
-
-def batch_lines(actions, text, plain):
+def batch_lines(actions, tree, plain, size):
     """Return the lines that may make batches, the likeliest first.
 
     Args:
         actions: the flags.
-        text: the script; words that it compares something with may be values of a flag.
+        tree: the script's; words that it compares something with may be values of a flag.
         plain: the line by default.
+        size: of the batches.
     """
-    action = batch_flag(actions)
-    size = None if action is None else size_for(action)
     lines = []
-    if size:
-        plain = plain.with_flag(flag(action), size, "batch_size")
-        lines.append(plain)
-    words = words_compared(text)
-    for other in actions:
-        is_switch = other.nargs == 0 or role_of_action(other) is None
-        if is_switch and flag(other):
-            for value in switches_of(other, words):
-                lines.append(plain.with_flag(flag(other), value))
-    return lines[: MOST_SWITCHES + 1]
+    for action in actions:
+        if role_of_action(action) == "batch_size" and takes(action, size):
+            plain = plain.with_flag(action, size)
+            lines = [plain]
+    for action in actions:
+        for values in switches_of(action, tree):
+            lines.append(plain.with_flag(action, *values))
+    return lines[:MOST_LINES]
 
 
-def with_size(line, action, size):
-    """Return a line with another batch size."""
-    words = list(line.words)
-    position = words.index(flag(action)) + 1
-    words[position] = str(size)
-    how = line.how.split()
-    how[how.index(flag(action)) + 1] = str(size)
-    return Line(words, {**line.given, "batch_size": size}, " ".join(how))
+def role_of_action(action):
+    """Return what a flag is for, or None."""
+    return role_of(flag(action).lstrip("-").replace("-", "_")) or role_of(action.dest)
 
 
-def words_compared(text):
-    """Return the words that a script compares something with, such as "SGD"."""
-    words = []
-    for node in ast.walk(ast.parse(text)):
-        if not isinstance(node, ast.Compare):
-            continue
-        for side in [node.left, *node.comparators]:
-            if isinstance(side, ast.Constant) and isinstance(side.value, str):
-                words.append(side.value)
-    return words
+def flag(action):
+    """Return the name of a flag, the long one if there is one."""
+    return max(action.option_strings, key=len, default=action.dest)
 
 
-def switches_of(action, words):
-    """Return values of a flag that may switch to small batches; None stands for the flag alone."""
-    name = flag(action).lstrip("-").lower()
-    is_about_batches = any(word in name for word in ("sgd", "batch", "stoch"))
+def takes(action, value):
+    """Return whether a flag takes a value."""
+    if action.nargs == 0 or not action.option_strings:
+        return False
+    convert = action.type or str
+    return action.choices is None or convert(str(value)) in action.choices
+
+
+def switches_of(action, tree):
+    """Return the values of a flag that may switch to small batches; () stands for none."""
+    name = flag(action).lower()
+    is_about_batches = any(word in name for word in SMALL)
     if action.nargs == 0:
-        return [None] if is_about_batches else []
-    if is_about_batches:
-        return ["False"] if name.startswith("use") else ["True"]
-    is_mode = any(word in name for word in ("mode", "method", "optim", "type"))
-    if not is_mode:
+        return [()] if is_about_batches else []
+    is_mode = action.choices or any(word in name for word in MODES)
+    if not is_mode or role_of_action(action):
         return []
     if action.type is int:
-        return [1]
-    fitting = []
-    for word in action.choices or words:
-        is_small = any(part in str(word).lower() for part in SMALL)
-        if is_small and word not in fitting:
-            fitting.append(word)
-    return sorted(fitting, key=lambda word: "mini" not in str(word).lower())
+        return [(1,)]
+    words = dict.fromkeys(action.choices or words_compared(tree))
+    others = [word for word in words if word != action.default]
+    others.sort(key=lambda word: likeliness(str(word).lower()))
+    return [(word,) for word in others]
+
+
+def likeliness(word):
+    """Return the place of a word among those that may stand for mini-batches."""
+    is_about_batches = any(part in word for part in SMALL)
+    return not word.startswith("m"), not is_about_batches
+
+
+def words_compared(tree):
+    """Return the words that a script compares something with, such as "SGD"."""
+    words = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            for side in [node.left, *node.comparators]:
+                if isinstance(side, ast.Constant) and isinstance(side.value, str):
+                    words.append(side.value)
+    return words

@@ -3,160 +3,101 @@
 Rows are numbers here, in the order of learning. Each cause has a name, and is told once.
 """
 
-from itertools import pairwise
-
 from grading.checks import judged, right
-from grading.part_3.seen import batch_sizes, most_frequent, pass_sizes, take_batches, trainings_of
 
 CHECK = "train: epochs"
-ENOUGH = 100  # rows of a second epoch that are compared with those of the first
 STRUCTURE = ("twice", "left out", "first batch")  # causes that change the number of visits, too
 
 
-def judge(trained):
-    """Return the row on whether every epoch visits each row once, in a new order."""
+def judge(trained, walks_through_rows):
+    """Return the row on whether every epoch visits each row once, in a new order.
+
+    Args:
+        trained: pairs of a run and a training.
+        walks_through_rows: whether the text has a loop over the batches of an epoch.
+    """
     causes = {}
     notes = []
-    pairs = trainings_of(trained)
-    n_rows = max(len(set(training["order"])) for _, training in pairs)
-    by_pass = take_batches(trained)
-    for run, training in pairs:
-        epochs = Epochs(run, training, n_rows, by_pass)
-        for name, words in epochs.causes().items():
-            causes.setdefault(name, words)
-        notes += epochs.notes
+    n_rows = max(len(set(training["order"])) for _, training in trained)
+    for run, training in trained:
+        if training["mixes_targets"]:
+            words = "the rows come with the targets of other rows: shuffle both alike"
+            causes["targets"] = words
+        sizes = batch_sizes(training, trained)
+        epochs = Epochs(run, training, sizes, n_rows)
+        if not epochs.counts_updates():
+            causes = {**epochs.causes(), **causes}
+        elif walks_through_rows:
+            words = "an epoch ends after its first batch: the other rows are left out"
+            causes["first batch"] = words
+        elif epochs.takes_same_rows():
+            causes["first batch"] = "every update takes the same rows: the others are left out"
+        else:
+            notes = ["max_steps counts updates, not epochs"]
     if any(name in causes for name in STRUCTURE):
         causes.pop("count", None)
     if causes:
         return judged(CHECK, list(causes.values()))
-    return right(CHECK, *dict.fromkeys(notes))
+    return right(CHECK, *notes)
 
 
 class Epochs:
     """The rows of a training, and what is wrong with their order."""
 
-    def __init__(self, run, training, n_rows, by_pass):
+    def __init__(self, run, training, sizes, n_rows):
+        self.sizes = sizes  # of batches
         self.n_rows = n_rows  # in the training set
         self.order = training["order"]
-        self.sizes = batch_sizes(training, by_pass)
         self.n_passes = len(pass_sizes(training))
-        self.mixes_targets = training["mixes_targets"]
-        self.draws_all = training["draws_all"]
-        is_broken = run["raised"] and len(self.order) % n_rows > 0
-        self.is_cut = training["is_cut"] or is_broken
         self.wanted = run["given"].get("max_steps")
-        self.batch_size = run["given"].get("batch_size")
-        self.notes = []
-
-    def causes(self):
-        """Return what is wrong, by names."""
-        found = {}
-        if self.mixes_targets:
-            found["targets"] = "the rows come with the targets of other rows: shuffle both alike"
-        if self.counts_updates():
-            found.update(self.causes_in_updates())
-        elif self.is_cut or self.wanted is None:
-            found.update(self.causes_at_start())
-        elif self.is_full_batch():
-            found.update(self.causes_in_full_batches())
-        else:
-            found.update(self.causes_in_batches())
-        return found
-
-    # max_steps
+        has_crashed = run["raised"] is not None
+        self.is_cut = training["is_cut"] or has_crashed or not self.wanted
 
     def counts_updates(self):
         """Return whether there are as many batches as epochs were asked for, and not all rows."""
         is_short = len(self.order) < 0.9 * self.n_passes * self.n_rows
-        return self.n_passes == self.wanted and is_short
+        return self.n_passes == self.wanted and is_short and not self.is_cut
 
-    def causes_in_updates(self):
-        """Judge a training in which max_steps counts updates."""
-        size = self.sizes[0]
-        updates = self.parts(size)
-        if self.draws_all:
-            words = "an epoch ends after its first batch: the other rows are left out"
-            return {"first batch": words}
-        if size > 1 and all(set(update) == set(updates[0]) for update in updates):
-            return {"first batch": "every update takes the same rows: the others are left out"}
-        self.notes.append("max_steps counts updates, not epochs")
-        n_in_epoch = self.n_rows // size * size
-        first = self.order[:n_in_epoch]
-        if len(set(first)) < len(first):
-            self.notes.append("each update draws its rows at random")
-        return {}
+    def takes_same_rows(self):
+        updates = [set(rows) for rows in self.parts(self.sizes[0])]
+        return len(updates) > 1 and len(updates[0]) > 1 and updates[0] == updates[1]
 
-    def count(self, n_epochs):
-        """Return the cause of another number of epochs than was asked for."""
-        if n_epochs == self.wanted:
+    def causes(self):
+        """Return what is wrong, by names."""
+        if len(self.order) < self.n_rows and self.is_cut:
             return {}
-        number = f"{n_epochs:.3g}"
-        less = "only " if n_epochs < self.wanted else ""
-        words = f"makes {less}{number} epochs where {self.wanted} are asked for"
-        return {"count": words}
-
-    # The rows of an epoch
-
-    def is_full_batch(self):
-        return min(self.sizes) >= self.n_rows
-
-    def causes_in_full_batches(self):
-        """Judge a training whose updates each take all rows: these have no order."""
-        size = self.sizes[0]
-        if self.n_rows < 0.9 * size:
-            return self.twice(size, self.n_rows)
-        return self.count(len(self.order) / size)
-
-    def causes_in_batches(self):
-        """Judge a whole training in batches, which are smaller than the training set."""
-        n_epochs = len(self.order) / self.n_rows
-        first = self.order[: self.n_rows]
-        is_whole = n_epochs == round(n_epochs)
-        if is_whole and n_epochs != self.wanted and len(set(first)) == self.n_rows:
-            return {**self.count(n_epochs), **self.causes_of_order(self.parts(self.n_rows))}
-        length = len(self.order) // self.wanted
-        if length * self.wanted != len(self.order):
-            return self.count(n_epochs)
+        length = self.length()
+        whole = len(self.order) // length
         epochs = self.parts(length)
-        n_different = min(len(set(epoch)) for epoch in epochs)
-        found = {}
+        n_different = min(len(set(epoch)) for epoch in epochs[: max(whole, 1)])
         if n_different < length:
-            found = self.twice(length, n_different)
-        elif length < self.n_rows:
-            found = self.left_out(length)
-        if n_different == length:
-            found.update(self.causes_of_order(epochs))
+            return {"twice": self.twice(length, n_different)}
+        found = self.causes_of_number(len(self.order) / length)
+        if length < self.n_rows:
+            found["left out"] = self.left_out(length)
+        if min(self.sizes) < self.n_rows and len(epochs) > 1:
+            found.update(self.causes_of_order(*epochs[:2]))
         return found
 
-    def causes_at_start(self):
-        """Judge a training of which not all was seen, or whose epochs are its own."""
-        n_epochs = len(self.order) / self.n_rows
-        if self.wanted is not None and n_epochs > self.wanted + 1:
-            words = f"max_steps is ignored: goes on after {n_epochs:.0f} epochs"
-            return {"count": f"{words}, where {self.wanted} are asked for"}
-        if self.is_full_batch() or len(self.order) < self.n_rows:
-            return {}
-        if len(set(self.order[: self.n_rows])) < self.n_rows:
-            return self.causes_of_repetition()
-        second = self.order[self.n_rows : self.n_rows + ENOUGH]
-        if len(second) == ENOUGH and second == self.order[:ENOUGH]:
-            return self.same_order()
-        return {}
-
-    def causes_of_repetition(self):
-        """Judge rows that come again too early, where it is not known where epochs end."""
-        position = self.first_repetition()
-        if position < self.n_rows / 2:
-            return self.twice(self.n_rows, len(set(self.order[: self.n_rows])))
+    def length(self):
+        """Return the number of rows that an epoch visits."""
+        n_visits = len(self.order)
+        if min(self.sizes) >= self.n_rows:
+            return self.sizes[0]
+        is_whole = self.is_cut or n_visits % self.n_rows == 0
+        first_repetition = self.first_repetition()
+        if is_whole and first_repetition >= self.n_rows:
+            return self.n_rows
+        if not self.is_cut and n_visits % self.wanted == 0:
+            return n_visits // self.wanted
+        if first_repetition < self.n_rows / 2:
+            return self.n_rows  # rows are drawn at random
         length = 0
         for size in self.sizes:
-            if length + size > position:
+            if length + size > first_repetition:
                 break
             length += size
-        found = self.left_out(length)
-        if self.order[length : length + ENOUGH] == self.order[:ENOUGH]:
-            found.update(self.same_order())
-        return found
+        return length or self.n_rows
 
     def first_repetition(self):
         """Return the position of the first row that was visited before."""
@@ -167,50 +108,69 @@ class Epochs:
             visited.add(row)
         return len(self.order)
 
+    def parts(self, length):
+        """Return the rows in parts of a length; the last one may be shorter."""
+        starts = range(0, len(self.order), length)
+        return [self.order[start : start + length] for start in starts]
+
+    # What is wrong
+
+    def causes_of_number(self, n_epochs):
+        """Return the cause of another number of epochs than was asked for."""
+        wanted = self.wanted
+        if not wanted or n_epochs == wanted or (self.is_cut and n_epochs < wanted + 1):
+            return {}
+        words = f"makes {n_epochs:.3g} epoch{'' if n_epochs == 1 else 's'}"
+        if self.is_cut:
+            words = f"max_steps is ignored: goes on after {n_epochs:.0f} epochs"
+        return {"count": f"{words} where {wanted} are asked for"}
+
     def twice(self, length, n_different):
-        """Return the cause of rows that an epoch visits twice."""
         words = "an epoch visits some rows twice"
         if n_different < self.n_rows:
             words += ", and leaves out others"
-        return {"twice": f"{words}: {length} visits, {n_different} different rows"}
+        return f"{words}: {length} visits, {n_different} different rows"
 
     def left_out(self, length):
-        """Return the cause of rows that an epoch leaves out."""
-        size = self.batch_size or most_frequent(self.sizes)
+        size = most_frequent(self.sizes)
         what = "some rows"
         if length == self.n_rows // size * size:
             what = "the short last batch"
-        words = f"an epoch leaves out {what}: it visits {length} of {self.n_rows} rows"
-        return {"left out": words}
+        return f"an epoch leaves out {what}: it visits {length} of {self.n_rows} rows"
 
-    # The order
+    def causes_of_order(self, first, second):
+        """Return what is wrong with the order of two epochs; the second may be cut."""
+        is_same = second == first[: len(second)] and len(second) > self.n_rows / 10
+        words = "every epoch has the same order: draw a new permutation in each"
+        return {"order": words} if is_same else {}
 
-    def causes_of_order(self, epochs):
-        """Return what is wrong with the order of epochs, of which each visits its rows once."""
-        if len(epochs) < 2 or max(self.sizes) >= self.n_rows:
-            return {}
-        if epochs[0] == epochs[1]:
-            return self.same_order()
-        neighbours = [set(map(frozenset, pairwise(epoch))) for epoch in epochs[:2]]
-        if len(neighbours[0] & neighbours[1]) > len(epochs[0]) / 2:
-            words = "every epoch has the order of the first one, in parts or moved along"
-            return {"order": f"{words}: draw a new permutation in each"}
-        size = most_frequent(self.sizes)
-        batches = [self.batches(epoch, size) for epoch in epochs[:2]]
-        if size > 1 and len(batches[0] & batches[1]) > len(batches[0]) / 2:
-            words = "the same rows make a batch in every epoch"
-            return {"order": f"{words}: draw a new permutation in each"}
-        return {}
 
-    def same_order(self):
-        return {"order": "every epoch has the same order: draw a new permutation in each"}
+# The sizes of batches
 
-    def batches(self, epoch, size):
-        """Return the batches of an epoch, as sets."""
-        starts = range(0, len(epoch), size)
-        return {frozenset(epoch[start : start + size]) for start in starts}
 
-    def parts(self, length):
-        """Return the rows in parts of a length."""
-        starts = range(0, len(self.order) - length + 1, length)
-        return [self.order[start : start + length] for start in starts]
+def pass_sizes(training):
+    """Return the number of rows of each backward pass."""
+    sizes = []
+    for step in training["steps"]:
+        sizes += step["pass_sizes"]
+    return sizes
+
+
+def batch_sizes(training, trained):
+    """Return the number of rows of each batch.
+
+    Where layers take one sample at a time, a batch is what an update is made of; else a pass.
+
+    Args:
+        training: what updates.training_of returned.
+        trained: pairs of a run and a training, that show how layers take samples.
+    """
+    takes_batches = any(max(pass_sizes(other)) > 1 for _, other in trained)
+    moves = any(step["moves"] for step in training["steps"])
+    if takes_batches or training["is_early"] or not moves:
+        return pass_sizes(training)
+    return [step["n"] for step in training["steps"]]
+
+
+def most_frequent(values):
+    return max(values, key=values.count)

@@ -7,32 +7,24 @@ training does at our learning rate, `train` is called (call_train.py).
 import ast
 import os
 import sys
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
-from unittest.mock import patch
+from unittest.mock import MagicMock, patch
 
-from grading.part_3 import accuracy, load_data
+from grading.part_3 import accuracy
 from grading.part_3.call_train import call_train
 from grading.part_3.command_line import (
-    MANY_EPOCHS,
     SIZE,
     Line,
     Parsed,
-    batch_flag,
     batch_lines,
     default_line,
     stopped_at_parser,
-    takes,
-    with_size,
 )
-from grading.part_3.hooks import hooks
 from grading.part_3.updates import training_of
-from grading.part_3.watch import MOST_PASSES, Enough, Watch
+from grading.part_3.watch import FEW_PASSES, MOST_PASSES, Enough, Watch
 from grading.process.loading import within
-from grading.process.raised import NotUnderstood, TooLong, described
+from grading.process.raised import TooLong, described
 
 SECONDS = 10  # that a run may take
-FEW_PASSES = 920  # of single rows: an epoch and a part of the second
 
 
 def measure(path, found, told):
@@ -43,221 +35,129 @@ def measure(path, found, told):
         found: the classes of the submission, by the assignment's names.
         told: a Conventions, with the paths of weight and bias.
     """
-    script = Script(path, Runner(found, told))
-    script.run_as_user()
-    runs = script.runs
-    if needs_call(runs):
-        runs = runs + call_train(script)
+    script = Script(path, found, told)
+    try:
+        script.run_as_user()
+    except Exception as error:
+        script.runs = [{**new_run(Line()), "raised": described(error)}]
+    if needs_call(script.runs):
+        script.runs += call_train(script)
     return {
-        "runs": runs,
-        "has_train": callable(script.space.get("train")),
-        "is_empty": is_empty(script.tree, "train"),
+        "runs": script.runs,
+        "is_empty": is_empty(script.tree),
+        "walks_through_rows": walks_through_rows(script.tree),
         "uses_network": script.uses_network(),
-        "has_batch_flag": batch_flag(script.actions) is not None,
-        "seen": script.runner.seen,
+        "seen": {
+            "softmax_outside": script.softmax_outside,
+            "loss_is_averaged": averages_loss(script.tree),
+        },
     }
 
 
 def needs_call(runs):
     """Return whether `train` must be called: the script does not show all."""
-    default = runs[0]
-    if default["raised"] and default["raised"]["kind"] in ("package", "file", "version"):
+    raised = runs[0]["raised"]
+    if raised and raised["kind"] in ("package", "file", "version"):
         return False
     is_shown = any(run["trainings"] and "learning_rate" in run["given"] for run in runs)
     has_batches = any("batch_size" in run["given"] for run in runs)
     return not is_shown or not has_batches
 
 
-class Runner:
-    """Runs things under a watch, and collects what is seen in all of them."""
-
-    def __init__(self, found, told):
-        self.found = found
-        self.told = told
-        self.seen = {"softmax_outside": False, "calls_loss": False, "loss_is_averaged": False}
-
-    def run(self, function, line, most_passes=MOST_PASSES, goes_on=False):
-        """Return what a run was seen to do, in plain values.
-
-        Args:
-            function: what is run.
-            line: a Line, with what was given to it.
-            most_passes: that are looked at.
-            goes_on: when enough was seen, the run is not stopped, so that a crash at its end shows.
-        """
-        watch = Watch(self.told, most_passes, goes_on)
-        run = new_run(line)
-        made = []
-        with hooks(self.found, watch), load_data.noted(made), without_pictures():
-            try:
-                with within(SECONDS):
-                    function()
-            except Enough:
-                pass
-            except Parsed:
-                raise
-            except BaseException as error:  # an exit and an interrupt as well
-                self.note_end(run, watch, error)
-        run["is_cut"] = run["is_cut"] or watch.is_full
-        watch.end()
-        if run["raised"]:
-            watch.drop_unfinished()
-        self.describe(run, watch, made)
-        self.note_seen(watch)
-        return run
-
-    def describe(self, run, watch, made):
-        """Enter into a run what was seen in it."""
-        ids = {}
-        for network in watch.networks:
-            if network.passes:
-                is_cut = run["is_cut"] and network is watch.networks[-1]
-                run["trainings"].append(training_of(network, is_cut, ids))
-        run.update(load_data.measure(watch, run["trainings"], made, ids))
-        run["moves_unseen"] = watch.moves_unseen
-        run["n_evaluated"] = watch.n_evaluated
-
-    def note_end(self, run, watch, error):
-        """Note how a run ended before its time."""
-        has_trained = any(network.passes for network in watch.networks)
-        if isinstance(error, TooLong):
-            run["is_cut"] = True
-            if not has_trained:
-                run["raised"] = described(error)
-        elif isinstance(error, SystemExit):
-            is_crash = error.code not in (None, 0) and not has_trained
-            if is_crash:  # another status after training is none
-                run["raised"] = told_of_exit(error)
-        else:
-            run["raised"] = described(error)
-            if isinstance(error, EOFError):
-                run["raised"]["kind"] = "unclear"
-                run["raised"]["text"] = "it waits for input"
-
-    def note_seen(self, watch):
-        """Collect what the layers' judge needs."""
-        seen = self.seen
-        seen["calls_loss"] = seen["calls_loss"] or watch.loss.is_called
-        seen["loss_is_averaged"] = seen["loss_is_averaged"] or watch.loss.is_averaged
-        seen["softmax_outside"] = seen["softmax_outside"] or watch.softmax_outside()
-
-
-@contextmanager
-def without_pictures():
-    """Let no figure be drawn that is saved: that would take most of the time."""
-    figure = sys.modules.get("matplotlib.figure")
-    with ExitStack() as stack:
-        if figure is not None:
-            stack.enter_context(patch.object(figure.Figure, "savefig", save_nothing))
-        yield
-
-
-def save_nothing(_, target, **__):
-    """Leave an empty file where a figure is to be saved."""
-    if isinstance(target, str | os.PathLike):
-        with suppress(OSError):
-            Path(target).touch()
-
-
 class Script:
     """A trainer's file, run as a script, again and again."""
 
-    def __init__(self, path, runner):
+    def __init__(self, path, found, told):
         self.path = path
-        self.runner = runner
-        self.text = path.read_text(encoding="utf-8", errors="replace")
+        self.found = found
+        self.told = told
         self.tree = ast.Module([], [])
         self.code = None
         self.actions = []  # the flags of its parser
         self.space = {}  # the names that the last run defined
         self.runs = []
-        self.first_modules = set(sys.modules)
+        self.softmax_outside = False  # the loss was given the softmax of the network's output
 
     def run_as_user(self):
-        """Run the script by default, with batches, and with batches of one row."""
-        try:
-            self.tree = ast.parse(self.path.read_bytes(), str(self.path))
-            self.code = compile(accuracy.with_note(self.tree), str(self.path), "exec")
-        except (SyntaxError, ValueError) as error:
-            self.runs = [failed(error, self.path.parent)]
-            return
+        """Run the script by default, with batches, and with batches of one row.
+
+        Raises:
+            SyntaxError: if it is no Python.
+            NotUnderstood: if it demands a flag that is not understood.
+        """
+        os.chdir(self.path.parent)
+        self.tree = ast.parse(self.path.read_bytes(), str(self.path))
+        self.code = compile(accuracy.with_note(self.tree), str(self.path), "exec")
         try:
             with stopped_at_parser(self.actions):
                 self.runs = [self.run(Line())]
+            return
         except Parsed:
-            self.run_with_flags()
-
-    def run_with_flags(self):
-        """Run the script with flags of its parser."""
-        try:
-            line = default_line(self.actions)
-        except NotUnderstood as error:
-            self.runs = [failed(error, self.path.parent)]
-            return
-        default = self.run(line)
-        if default["raised"] and default["raised"]["kind"] == "raised":
-            default = self.run_longer(default)
-        self.runs = [default]
-        self.run_batches(line)
-
-    def run_longer(self, crashed):
-        """Return a run of more epochs, if only so few make the script crash; else the crash."""
-        longer = self.run(default_line(self.actions, max_steps=MANY_EPOCHS))
-        return crashed if longer["raised"] else longer
-
-    def run_batches(self, plain):
-        """Run the script with batches, and with batches of one row."""
-        lines = batch_lines(self.actions, self.text, plain)
-        if not lines:
-            return
-        for line in lines:
+            plain = default_line(self.actions)
+        self.runs = [self.run(plain)]
+        lines = batch_lines(self.actions, self.tree, plain, SIZE)
+        single = batch_lines(self.actions, self.tree, plain, 1)
+        for i, line in enumerate(lines):
             run = self.run(line)
-            if usual_size(run) == line.given.get("batch_size", SIZE):
+            if usual_size(run) == SIZE or i == len(lines) - 1:
+                self.runs.append(run)
+                if "batch_size" in line.given:  # many have a branch of their own for 1
+                    self.runs.append(self.run(single[i], FEW_PASSES))
                 break
-        if counts_updates(run):
-            more = default_line(self.actions, max_steps=MANY_EPOCHS)
-            longer = batch_lines(self.actions, self.text, more)[lines.index(line)]
-            run = self.run(longer)
-        self.runs.append(run)
-        action = batch_flag(self.actions)
-        if "batch_size" in line.given and takes(action, 1):
-            single = with_size(line, action, 1)  # many have a branch of their own for 1
-            self.runs.append(self.run(single, FEW_PASSES))
 
     def run(self, line, most_passes=MOST_PASSES):
         """Return what a run with a command line was seen to do."""
-        has_own_epochs = "max_steps" not in line.given
-        goes_on = has_own_epochs or most_passes < MOST_PASSES
-
-        def run():
-            self.execute(line.words)
-
-        result = self.runner.run(run, line, most_passes, goes_on)
-        accuracy.remember(self.space, has_trained=bool(result["trainings"]))
-        return result
+        run = self.watch(lambda: self.execute(line.words), line, most_passes)
+        if run["trainings"]:
+            accuracy.space_seen = self.space
+        return run
 
     def execute(self, words):
         """Run the script with a command line."""
-        self.forget_modules()
-        os.chdir(self.path.parent)
         folder = str(self.path.parent)
+        os.chdir(folder)
         sys.path[:] = [folder, *[entry for entry in sys.path if entry != folder]]
-        self.space = {"__name__": "__main__", "__file__": str(self.path)}
-        self.space.update(accuracy.NOTE)
+        self.space = {"__name__": "__main__", "__file__": str(self.path), **accuracy.NOTE}
         with patch.object(sys, "argv", [str(self.path), *words]):
             exec(self.code, self.space)
 
+    def watch(self, function, line, most_passes=MOST_PASSES):
+        """Return what a function was seen to do, in plain values.
+
+        Args:
+            function: what is run.
+            line: a Line, with what was given to it.
+            most_passes: that are looked at.
+        """
+        watch = Watch(self.told, most_passes)
+        run = new_run(line)
+        figure = sys.modules.get("matplotlib.figure", MagicMock()).Figure
+        with watch.hooks(self.found), patch.object(figure, "savefig"):  # that would take long
+            try:
+                with within(SECONDS):
+                    function()
+            except Enough:
+                run["is_cut"] = True
+            except Parsed:
+                raise
+            except BaseException as error:  # an exit and an interrupt as well
+                run["is_cut"] = isinstance(error, TooLong)
+                run["raised"] = raised_by(error, has_trained=watch.n_passes > 0)
+        watch.end(has_crashed=run["raised"] is not None)
+        ids = {}
+        for network in watch.networks:
+            if network.passes:
+                is_cut = run["is_cut"] and network is watch.networks[-1]
+                training = training_of(network, is_cut, watch.evaluated, ids)
+                run["trainings"].append(training)
+        run["n_evaluated"] = len(watch.evaluated)
+        self.softmax_outside = self.softmax_outside or watch.softmax_outside
+        return run
+
     def uses_network(self):
         """Return whether the script knows the classes that are watched."""
-        watched = list(self.runner.found.values())
+        watched = list(self.found.values())
         return any(value in watched for value in self.space.values() if isinstance(value, type))
-
-    def forget_modules(self):
-        """Forget what the script imported of its own: it may keep the flags of the run before."""
-        for name in set(sys.modules) - self.first_modules:
-            file = getattr(sys.modules[name], "__file__", None)
-            if file and self.path.parent in Path(file).parents:
-                del sys.modules[name]
 
 
 def new_run(line):
@@ -267,63 +167,60 @@ def new_run(line):
         "given": line.given,  # to it, by role
         "is_called": False,  # `train` was called, not the script run
         "raised": None,
-        "is_cut": False,  # it was stopped, or not seen to its end
+        "is_cut": False,  # it was stopped
         "trainings": [],
-        "shared_rows": None,
-        "strange_targets": None,
-        "moves_unseen": False,
         "n_evaluated": 0,
     }
 
 
-def failed(error, folder):
-    """Return a run that could not be made."""
-    return {**new_run(Line()), "raised": described(error, folder)}
-
-
-def told_of_exit(error):
-    """Return an exit with a status as plain values; 2 is that of a parser."""
-    told = {"type": "SystemExit", "text": str(error.code), "where": "", "kind": "raised"}
-    if error.code == 2:
-        told["kind"] = "unclear"
-        told["text"] = "its command line does not take what its parser asks for"
-    return told
+def raised_by(error, has_trained):
+    """Return what ended a run as plain values, or None if that is no fault of it."""
+    is_exit = isinstance(error, SystemExit)
+    if is_exit and not error.code:
+        return None
+    if has_trained and (is_exit or isinstance(error, TooLong)):
+        return None
+    raised = described(error)
+    if is_exit:
+        raised["kind"] = "unclear"
+        raised["text"] = f"it ends with exit status {error.code} before it trains"
+    return raised
 
 
 def usual_size(run):
     """Return the most frequent number of rows of a backward pass, or None."""
-    sizes = sizes_of_passes(run)
-    return max(sizes, key=sizes.count) if sizes else None
-
-
-def counts_updates(run):
-    """Return whether a run made as many passes as it was asked for epochs, each of a batch."""
-    sizes = sizes_of_passes(run)
-    is_small = usual_size(run) == run["given"].get("batch_size")
-    return is_small and len(sizes) == run["given"].get("max_steps")
-
-
-def sizes_of_passes(run):
-    """Return the number of rows of each backward pass."""
     sizes = []
     for training in run["trainings"]:
         for step in training["steps"]:
             sizes += step["pass_sizes"]
-    return sizes
+    return max(sizes, key=sizes.count, default=None)
 
 
-def is_empty(tree, name):
-    """Return whether a function has nothing in it but a docstring, pass or ...."""
+# Read from the text
+
+
+def is_empty(tree):
+    """Return whether `train` has nothing in it but a docstring, pass or `return None`."""
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name == name:
-            return all(says_nothing(statement) for statement in node.body)
+        if isinstance(node, ast.FunctionDef) and node.name == "train":
+            return not any(isinstance(part, ast.Call | ast.Raise) for part in ast.walk(node))
     return False
 
 
-def says_nothing(statement):
-    """Return whether a statement does nothing: pass, a docstring, `return None`."""
-    if isinstance(statement, ast.Expr):
-        return isinstance(statement.value, ast.Constant)
-    if isinstance(statement, ast.Return):
-        return statement.value is None or isinstance(statement.value, ast.Constant)
-    return isinstance(statement, ast.Pass)
+def walks_through_rows(tree):
+    """Return whether there is a range such as range(0, n_rows, batch_size)."""
+    for node in ast.walk(tree):
+        is_range = isinstance(node, ast.Call) and ast.unparse(node.func) == "range"
+        if is_range and len(node.args) == 3 and not isinstance(node.args[2], ast.Constant):
+            return True
+    return False
+
+
+def averages_loss(tree):
+    """Return whether the mean of something called loss is taken, or it is divided."""
+    for node in ast.walk(tree):
+        is_mean = isinstance(node, ast.Call) and ast.unparse(node.func).endswith("mean")
+        is_quotient = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
+        if (is_mean or is_quotient) and "loss" in ast.unparse(node).lower():
+            return True
+    return False

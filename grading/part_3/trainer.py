@@ -1,22 +1,16 @@
-"""Judges what the runs of a trainer were seen to do: that it runs, its steps, epochs and batches.
+"""Judges what the runs of a trainer were seen to do: that it runs, its data, and its batches.
 
-The steps are judged in step.py, the epochs in epochs.py, and the data in load_data.py.
+The steps are judged in step.py, and the epochs in epochs.py.
 """
 
 from grading.checks import Fault, judged, not_judged, right, to_do
-from grading.part_3 import epochs, load_data, step
-from grading.part_3.seen import (
-    batch_sizes,
-    merges,
-    most_frequent,
-    pass_sizes,
-    take_batches,
-    trainings_of,
-)
+from grading.part_3 import epochs, step
+from grading.part_3.epochs import batch_sizes, most_frequent
 from grading.process.raised import row_of
 
 RUN = "train: run"
 BATCHES = "train: batch size"
+DATA = "load_data"
 
 
 def judge(got, rho, told, gradient_is_right=None):
@@ -29,41 +23,44 @@ def judge(got, rho, told, gradient_is_right=None):
         gradient_is_right: whether the network's own gradient is right, so that a step against it is
             right, too; None if that is unknown.
     """
-    trained = [run for run in got["runs"] if run["trainings"]]
+    trained = trainings_of(got)
     run_row = judge_run(got, trained)
     if not trained:
-        return [run_row, *rows_without_training(got, run_row)]
-    data_row = load_data.judge(trained)
+        return [run_row, *rows_without_training(run_row)]
     return [
-        *([data_row] if data_row else []),
+        *judge_data(trained),
         run_row,
         step.judge(trained, rho, gradient_is_right),
-        epochs.judge(trained),
+        epochs.judge(trained, got["walks_through_rows"]),
         judge_batches(got, trained),
     ]
 
 
+def trainings_of(got):
+    """Return pairs of a run and a training in it."""
+    pairs = []
+    for run in got["runs"]:
+        for training in run["trainings"]:
+            pairs.append((run, training))
+    return pairs
+
+
 def adds_up(got):
     """Return whether a training adds its gradients up, as nobody sets them to zero."""
-    return any(step.adds_up(training) for _, training in trainings_of(got["runs"]))
+    return any(step.adds_up(training) for _, training in trainings_of(got))
 
 
 def step_factor(got):
     """Return the trainer's step / (learning_rate * own gradient): 1, "1/N" or None."""
-    return step.factor(got["runs"])
+    return step.step_factor(trainings_of(got))
 
 
-def rows_without_training(got, run_row):
+def rows_without_training(run_row):
     """Return the other rows, where no update was seen."""
-    rows = []
-    for check in step.CHECK, epochs.CHECK, BATCHES:
-        if check == step.CHECK and never_learns(got):
-            rows.append(judged(check, ["the network is evaluated, but backward is never called"]))
-        elif run_row.status == "to do":
-            rows.append(to_do(check, run_row.reason))
-        else:
-            rows.append(not_judged(check))
-    return rows
+    checks = [step.CHECK, epochs.CHECK, BATCHES]
+    if run_row.status == "to do":
+        return [to_do(check, run_row.reason) for check in checks]
+    return [not_judged(check) for check in checks]
 
 
 # That it runs
@@ -71,7 +68,7 @@ def rows_without_training(got, run_row):
 
 def judge_run(got, trained):
     """Return the row on whether the command trains the network."""
-    faults = []
+    faults = {}  # by line: one line may fail in several runs
     notes = []
     others = []
     for run in got["runs"]:
@@ -79,14 +76,19 @@ def judge_run(got, trained):
             continue
         row = row_of(RUN, run["raised"])
         if row.status == "wrong":
-            faults += [in_run(fault, run) for fault in row.faults]
+            [fault] = row.faults
+            fault.words = f"{in_words(run)} {fault.words}".strip()
+            faults.setdefault(fault.where or fault.words, fault)
         elif trained:
-            notes.append(f"{in_words(run)} is not judged: {row.reason}")
+            notes.append(f"{in_words(run) or 'the script'} is not judged: {row.reason}")
         else:
             others.append(row)
-    faults += hidden_faults(trained)
+    for run, training in trained:
+        words = other_width(run, training)
+        if words:
+            faults.setdefault("width", Fault(words, spoils=False))
     if faults:
-        return judged(RUN, different(faults))
+        return judged(RUN, list(faults.values()))
     if others:
         return others[0]
     if not trained:
@@ -96,57 +98,44 @@ def judge_run(got, trained):
     return right(RUN, *notes)
 
 
-def in_run(fault, run):
-    """Return a fault that says in which run it is, if not in the default one."""
-    if not run["how"] and not run["is_called"]:
-        return fault
-    return Fault(f"{in_words(run)} {fault.words}", fault.about, fault.where, fault.spoils)
-
-
 def in_words(run):
-    """Return what a run is."""
-    what = "train" if run["is_called"] else "the script"
-    return f"{what} with {run['how']}" if run["how"] else what
+    """Return what a run is, or "" of the default one."""
+    if run["is_called"]:
+        return f"train with {run['how']}" if run["how"] else "train"
+    return f"the script with {run['how']}" if run["how"] else ""
 
 
-def different(faults):
-    """Return faults without those that come from the same line in another run."""
-    found = {}
-    for fault in faults:
-        found.setdefault(fault.where or fault.words, fault)
-    return list(found.values())
-
-
-def hidden_faults(trained):
-    """Return the fault of a network that has other hidden units than it was asked for."""
-    for run, training in trainings_of(trained):
-        wanted = run["given"].get("hidden")
-        widths = training["widths"][:-1]
-        if wanted is None or wanted in widths or not widths:
-            continue
-        words = f"has {widths[0]} hidden units, whatever --dnn_hidden_units says"
-        return [Fault(words, spoils=False)]
-    return []
+def other_width(run, training):
+    """Return the fault of a network that has other hidden units than it was asked for, or None."""
+    wanted = run["given"].get("hidden")
+    widths = training["widths"][:-1]
+    if wanted and widths and wanted not in widths:
+        return f"has {widths[0]} hidden units, not the number that it is given"
+    return None
 
 
 def nothing_trained(got):
     """Return the row where nothing raised an exception, and no update was seen."""
     if got["is_empty"]:
         return to_do(RUN, "train is empty")
-    n_evaluated = sum(run["n_evaluated"] for run in got["runs"])
-    if n_evaluated:
+    if any(run["n_evaluated"] for run in got["runs"]):
         return not_judged(RUN, "no backward pass of the Linear layers was seen")
     if got["uses_network"]:
         return to_do(RUN, "nothing is trained yet: no forward pass of the network was seen")
     return not_judged(RUN, "no pass of the Linear layers was seen: does it use others?")
 
 
-def never_learns(got):
-    """Return whether the network was evaluated again and again, and never changed."""
-    for run in got["runs"]:
-        if run["raised"] is None and run["n_evaluated"] > 2 and not run["moves_unseen"]:
-            return True
-    return False
+# Its data
+
+
+def judge_data(trained):
+    """Return the row on whether test rows are trained on, or none where no test was seen."""
+    shared = [training["shared_rows"] for _, training in trained]
+    known = [n for n in shared if n is not None]
+    if not known:
+        return []
+    words = "the test rows are also trained on"
+    return [judged(DATA, [Fault(words, spoils=False)] if any(known) else [])]
 
 
 # The batch size
@@ -154,43 +143,38 @@ def never_learns(got):
 
 def judge_batches(got, trained):
     """Return the row on whether every batch has batch_size rows, but for a short last one."""
-    if any(merges(training) for _, training in trainings_of(trained)):
+    if any(step.merges(training) for _, training in trained):
         words = "makes small batches, but updates the parameters only once an epoch"
         return judged(BATCHES, [words])
-    sized = [run for run in trained if "batch_size" in run["given"]]
+    sized = [pair for pair in trained if "batch_size" in pair[0]["given"]]
     if not sized:
         return without_size(got, trained)
-    by_pass = take_batches(trained)
-    for run, training in trainings_of(sized):
-        words = wrong_size(run, training, by_pass)
+    for run, training in sized:
+        sizes = batch_sizes(training, trained)
+        words = wrong_size(run["given"]["batch_size"], sizes, training)
         if words:
             return judged(BATCHES, [words])
     return right(BATCHES)
 
 
 def without_size(got, trained):
-    """Return the row where no run was given a batch size."""
-    if got["has_batch_flag"] or any("batch_size" in run["given"] for run in got["runs"]):
-        has_crashed = any(run["raised"] for run in got["runs"])
-        reason = "" if has_crashed else "no update was seen in the run with a batch size"
-        return not_judged(BATCHES, reason)
-    for run in trained:
-        has_switch = run["how"] and not run["is_called"]
-        if has_switch:
-            size = most_frequent(pass_sizes(run["trainings"][0]))
+    """Return the row where no run with a batch size trained."""
+    if any("batch_size" in run["given"] for run in got["runs"]):
+        return not_judged(BATCHES)
+    for run, training in trained:
+        if run["how"]:
+            size = most_frequent(batch_sizes(training, trained))
             return right(BATCHES, f"batches of {size} by {run['how']}; no other size can be given")
     return not_judged(BATCHES, "no flag and no parameter takes a batch size")
 
 
-def wrong_size(run, training, by_pass):
+def wrong_size(wanted, sizes, training):
     """Return what is wrong with the sizes of batches, or None."""
-    wanted = run["given"]["batch_size"]
-    sizes = batch_sizes(training, by_pass)
     usual = most_frequent(sizes)
     others = [size for size in sizes if abs(size - wanted) > max(1, 0.1 * wanted)]
     if usual in others:
         return f"the batch size is ignored: batches of {usual} rows where {wanted} are asked for"
-    n_epochs = len(training["order"]) / max(len(set(training["order"])), 1)
+    n_epochs = len(training["order"]) / len(set(training["order"]))
     if len(others) > n_epochs + 1:  # an epoch may have a short last one
         found = ", ".join(map(str, sorted(set(sizes))))
         return f"makes batches of {found} rows where {wanted} are asked for"

@@ -10,8 +10,9 @@ ROLES = {  # the names of a parameter, exactly, in small letters and without und
     "max_steps": "maxsteps maxepochs epochs nepochs numepochs maxepoch epoch steps iterations "
     "maxiter niter numiter iters numiterations maxiterations numsteps nsteps",
     "eval_freq": "evalfreq freq verbose evalevery",
-    "batch_size": "batchsize bs minibatchsize sgdbatchsize batch nbatch count stochasticsize",
+    "batch_size": "batchsize bs minibatchsize sgdbatchsize batch count stochasticsize",
     "hidden": "dnnhiddenunits hiddenunits nhidden hidden hiddendims hiddenlist hiddensizes",
+    "sizes": "sizes layersizes layerdims dims widths",
     "n_inputs": "ninputs insize infeatures inputsize nin dim inputdim "
     "inputs ninput numinputs nfeatures numfeatures features inputfeatures dimension nweights d",
     "n_classes": "nclasses outsize nout outputdim numclasses",
@@ -70,5 +71,5 @@ def call(function, *certain, **values):
             named[p.name] = values[role]
         elif p.default is p.empty:
             name = getattr(function, "__qualname__", type(function).__name__)
-            raise NotUnderstood(f"{name} wants {p.name}, which is not understood")
+            raise NotUnderstood(f"{name} has a parameter {p.name}: what is it for?")
     return function(*certain, **named)

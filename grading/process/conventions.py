@@ -46,9 +46,10 @@ class Conventions:
     targets: str = "one-hot"  # or "class numbers"
     outputs: str = "probabilities"  # or "logits": of MLP.forward
     softmax_outside: bool = False  # the trainer was seen to take the softmax of the outputs
+    takes_batches: object = None  # the trainer was seen to pass several samples at a time
     loss_takes: str = "the outputs"  # or "their softmax"
     loss_gives: str = "a number"  # or "a number a row", "a tuple"
-    loss_backward: str = "predictions and targets"  # or "nothing", "in forward"
+    loss_backward: str = "alone"  # or "in forward", which then gives the gradient, too
     mlp_backward: str = "dout"  # or "targets", "nothing"
     adds_up: bool = False  # gradients of one backward are added to those before
     backward_steps: bool = False  # backward changes the parameters itself
@@ -60,7 +61,37 @@ class Conventions:
             super().__setattr__(name, value)
 
 
-def in_words(told):
+CHOICES = {  # of the fields that are words
+    "form": list(FORMS),
+    "targets": ["one-hot", "class numbers"],
+    "outputs": ["probabilities", "logits"],
+    "loss_takes": ["the outputs", "their softmax"],
+    "loss_gives": ["a number", "a number a row", "a tuple"],
+    "loss_backward": ["alone", "in forward"],
+    "mlp_backward": ["dout", "targets", "nothing"],
+}
+
+
+def check(fields):
+    """Raise a ValueError if these are no fields of Conventions, or have no such values.
+
+    Args:
+        fields: a dict, as a teacher gives it.
+    """
+    known = Conventions()
+    names = [name for name in vars(known) if name != "given"]
+    for name, value in fields.items():
+        if name not in names:
+            raise ValueError(f"there is no convention {name!r}; known are {', '.join(names)}")
+        choices = CHOICES.get(name, [value])
+        if value not in choices:
+            raise ValueError(f"{name} is {value!r}, but should be one of {', '.join(choices)}")
+        kind = type(getattr(known, name))
+        if name != "takes_batches" and not isinstance(value, kind):
+            raise ValueError(f"{name} is {value!r}, but should be of type {kind.__name__}")
+
+
+def in_words(conventions):
     """Return a sentence for each convention that is not the lecture's."""
     samples = {
         "batch of (1, d)": "samples come in batches of shape (N, 1, d)",
@@ -69,19 +100,21 @@ def in_words(told):
         "columns": "samples are columns",
     }
     known = {
-        f"a Linear keeps its weight in {told.weight}": told.weight not in ("", "params.weight"),
-        f"a Linear keeps its bias in {told.bias}": told.bias not in ("", "params.bias"),
-        "weights have the shape (out, in)": told.is_transposed,
-        samples.get(told.form): told.form != "batch",
-        "targets are class numbers, not one-hot rows": told.targets == "class numbers",
-        "MLP.forward gives logits": told.outputs == "logits",
-        "the trainer takes the softmax, not the MLP": told.loss_takes == "their softmax",
-        "the loss is one of several values that are returned": told.loss_gives == "a tuple",
-        "the loss gives its gradient, too": told.loss_backward == "in forward",
-        "MLP.backward takes the targets": told.mlp_backward == "targets",
-        "MLP.backward takes no arguments": told.mlp_backward == "nothing",
-        "gradients add up until they are set to zero": told.adds_up,
-        "backward takes the step itself": told.backward_steps,
+        f"a Linear keeps its weight in {conventions.weight}": conventions.weight
+        not in ("", "params.weight"),
+        f"a Linear keeps its bias in {conventions.bias}": conventions.bias
+        not in ("", "params.bias"),
+        "weights have the shape (out, in)": conventions.is_transposed,
+        samples.get(conventions.form): conventions.form != "batch",
+        "targets are class numbers, not one-hot rows": conventions.targets == "class numbers",
+        "MLP.forward gives logits": conventions.outputs == "logits",
+        "the trainer takes the softmax, not the MLP": conventions.loss_takes == "their softmax",
+        "the loss is one of several values that are returned": conventions.loss_gives == "a tuple",
+        "the loss gives its gradient, too": conventions.loss_backward == "in forward",
+        "MLP.backward takes the targets": conventions.mlp_backward == "targets",
+        "MLP.backward takes no arguments": conventions.mlp_backward == "nothing",
+        "gradients add up until they are set to zero": conventions.adds_up,
+        "backward takes the step itself": conventions.backward_steps,
     }
     return [words for words, holds in known.items() if holds]
 
@@ -157,7 +190,7 @@ def put(thing, path, value):
         setattr(holder, key, value)
 
 
-def find_parameters(layer, n_in, n_out, told):
+def find_parameters(layer, n_in, n_out, conventions):
     """Find the weight and the bias of a Linear from n_in to n_out features."""
     arrays = {}
     for path, value in slots(layer):
@@ -165,19 +198,19 @@ def find_parameters(layer, n_in, n_out, told):
         if isinstance(value, np.ndarray | int | float) and not is_other:
             arrays[path] = np.asarray(value)
     for path, array in arrays.items():
-        if sorted(array.shape) == sorted([n_in, n_out]) and not told.weight:
-            told.weight = path
-            told.is_transposed = array.shape == (n_out, n_in)
+        if sorted(array.shape) == sorted([n_in, n_out]) and not conventions.weight:
+            conventions.weight = path
+            conventions.is_transposed = array.shape == (n_out, n_in)
     for path, array in arrays.items():
         is_bias_size = array.size == n_out or (array.ndim == 0 and BIAS.search(path))
-        if is_bias_size and path != told.weight and not told.bias:
-            told.bias = path
-    if not told.weight:
+        if is_bias_size and path != conventions.weight and not conventions.bias:
+            conventions.bias = path
+    if not conventions.weight:
         shapes = [sorted(array.shape) for array in arrays.values()]
         if sorted([n_in + 1, n_out]) in shapes:
             raise NotUnderstood("Linear has weight and bias in one array, which is not understood")
         raise missing_parameter(layer, WEIGHT, "an array of shape (in, out)")
-    if not told.bias:
+    if not conventions.bias:
         raise missing_parameter(layer, BIAS, "an array of shape (out,)")
 
 
@@ -190,17 +223,17 @@ def missing_parameter(layer, pattern, wanted):
     return NotUnderstood(f"no attribute of Linear is {wanted}")
 
 
-def find_gradients(layer, told):
+def find_gradients(layer, conventions):
     """Find the gradients after a backward: under the parameter's own name, or by d and its name."""
     own = []
     for path, value in slots(layer):
         if GRADIENT.search(path) and isinstance(value, np.ndarray | np.number | float):
             own.append(path)
     for which in "weight", "bias":
-        if not getattr(told, f"{which}_gradient"):
-            parameter = getattr(told, which)
+        if not getattr(conventions, f"{which}_gradient"):
+            parameter = getattr(conventions, which)
             fits = [path for path in own if is_gradient_of(path, parameter)]
-            setattr(told, f"{which}_gradient", fits[0] if fits else "")
+            setattr(conventions, f"{which}_gradient", fits[0] if fits else "")
 
 
 def is_gradient_of(path, parameter):
@@ -222,34 +255,34 @@ def first_letter(name):
     return plain[:1].lower()
 
 
-def read_parameters(layer, told):
+def read_parameters(layer, conventions):
     """Return weight, as (in, out), and bias, as (out,)."""
-    if get(layer, told.weight) is None:
-        raise NotUnderstood(f"not every Linear keeps its weight in {told.weight}")
-    weight = np.array(get(layer, told.weight), dtype=float)
-    weight = weight.T if told.is_transposed else weight
-    bias = np.array(get(layer, told.bias), dtype=float).ravel()
+    if get(layer, conventions.weight) is None:
+        raise NotUnderstood(f"not every Linear keeps its weight in {conventions.weight}")
+    weight = np.array(get(layer, conventions.weight), dtype=float)
+    weight = weight.T if conventions.is_transposed else weight
+    bias = np.array(get(layer, conventions.bias), dtype=float).ravel()
     if bias.size == 1:
         bias = np.full(weight.shape[1], bias[0])
     return weight.copy(), bias.copy()
 
 
-def write_parameters(layer, told, weight, bias):
+def write_parameters(layer, conventions, weight, bias):
     """Write weight, (in, out), and bias, (out,), in the shapes that the layer has."""
-    put(layer, told.weight, (weight.T if told.is_transposed else weight).copy())
-    shape = np.shape(get(layer, told.bias))
+    put(layer, conventions.weight, (weight.T if conventions.is_transposed else weight).copy())
+    shape = np.shape(get(layer, conventions.bias))
     if shape and np.prod(shape) == bias.size:
         bias = bias.reshape(shape)
-    put(layer, told.bias, bias.copy())
+    put(layer, conventions.bias, bias.copy())
 
 
-def read_gradients(layer, told):
+def read_gradients(layer, conventions):
     """Return the gradients of weight and bias as they are, or None where there is none."""
-    weight = get(layer, told.weight_gradient) if told.weight_gradient else None
-    bias = get(layer, told.bias_gradient) if told.bias_gradient else None
+    weight = get(layer, conventions.weight_gradient) if conventions.weight_gradient else None
+    bias = get(layer, conventions.bias_gradient) if conventions.bias_gradient else None
     if weight is not None:
         weight = np.array(weight, dtype=float)
-        weight = weight.T if told.is_transposed and weight.ndim == 2 else weight
+        weight = weight.T if conventions.is_transposed and weight.ndim == 2 else weight
     if bias is not None:
         bias = np.array(bias, dtype=float)
     return weight, bias
@@ -259,8 +292,25 @@ def read_gradients(layer, told):
 
 
 def new_linear(found, n_in, n_out):
-    """Make a Linear from n_in to n_out features."""
-    return call(found["Linear"], n_in, n_out, learning_rate=RATE)
+    """Make a Linear from n_in to n_out features, in the order that its parameters say."""
+    sizes = [n_in, n_out]
+    if roles_of(found["Linear"]) == ["n_classes", "n_inputs"]:
+        sizes = [n_out, n_in]
+    return call(found["Linear"], *sizes, learning_rate=RATE)
+
+
+def roles_of(function):
+    """Return what the first two parameters of a function are for."""
+    return [role_of(p.name) for p in parameters_of(function)[:2]]
+
+
+def of_loss(function, p, y):
+    """Call a method of the loss with predictions and targets, in the order of its parameters."""
+    if not parameters_of(function):
+        return function()
+    if roles_of(function) == ["targets", "predictions"]:
+        return function(y, p)
+    return function(p, y)
 
 
 def new_network(found, sizes, n_rows):
@@ -316,10 +366,10 @@ def walk(thing, kind, seen):
             yield from walk(value, kind, seen)
 
 
-def linears_of(model, found, told):
+def linears_of(model, found, conventions):
     """Return the Linear layers of a network, each followed by the one that takes its outputs."""
     layers = list(walk(model, found["Linear"], set()))
-    shapes = [read_parameters(layer, told)[0].shape for layer in layers]
+    shapes = [read_parameters(layer, conventions)[0].shape for layer in layers]
     ends = [n_out for _, n_out in shapes]
     current = 0
     for i, (n_in, _) in enumerate(shapes):
@@ -333,7 +383,9 @@ def linears_of(model, found, told):
             break
         current = following[0]
     if len(in_order) < len(layers):
-        raise NotUnderstood("the Linear layers of MLP are not understood: sizes do not follow")
+        raise NotUnderstood(
+            "the output size of one Linear layer of MLP is not the input size of the next"
+        )
     return in_order
 
 
@@ -345,19 +397,19 @@ def method(thing, *names):
     raise NotImplementedError(f"{type(thing).__name__} has no {names[0]}")
 
 
-def targets_in(told, labels, n_classes):
+def targets_in(conventions, labels, n_classes):
     """Return the targets of samples for each call, in the submission's form.
 
     Args:
-        told: the Conventions.
+        conventions: the Conventions.
         labels: the classes of the samples, (N,).
         n_classes: how many there are.
     """
-    if told.targets == "one-hot":
-        return FORMS[told.form](np.eye(n_classes)[labels])
-    if told.form == "one (d,)":
+    if conventions.targets == "one-hot":
+        return FORMS[conventions.form](np.eye(n_classes)[labels])
+    if conventions.form == "one (d,)":
         return list(labels.copy())
-    if told.form == "one (1, d)":
+    if conventions.form == "one (1, d)":
         return [np.array([label]) for label in labels]
     return [labels.copy()]
 

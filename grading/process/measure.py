@@ -74,16 +74,27 @@ class Limits:
 
 def measure(folder, names, limits, given):
     """Return what was measured of each piece, or {"missing": role}."""
-    told = {**given, "given": tuple(given)}
+    known = {**given, "given": tuple(given)}
     part_1 = Piece("perceptron", folder, names, {"perceptron": "perceptron"}, limits, {})
-    part_3 = Piece("trainer", folder, names, files_of_trainer(names), limits, told)
+    part_3 = Piece("trainer", folder, names, files_of_trainer(names), limits, known)
     measured = {"trainer": part_3.wait()}
     of_network = {"modules": "modules", "mlp": "mlp"}
     seen = measured["trainer"].get("seen", {})
-    told["softmax_outside"] = bool(seen.get("softmax_outside"))
-    measured["layers"] = Piece("layers", folder, names, of_network, limits, told).wait()
+    known["softmax_outside"] = bool(seen.get("softmax_outside"))
+    known["takes_batches"] = takes_batches(measured["trainer"].get("runs", []))
+    measured["layers"] = Piece("layers", folder, names, of_network, limits, known).wait()
     measured["perceptron"] = part_1.wait()
     return measured
+
+
+def takes_batches(runs):
+    """Return whether the trainer passed several samples at a time; None if it passed nothing."""
+    most = 0
+    for run in runs:
+        for training in run["trainings"]:
+            for step in training["steps"]:
+                most = max(most, *step["pass_sizes"])
+    return most > 1 if most else None
 
 
 def files_of_trainer(names):
@@ -98,7 +109,7 @@ def files_of_trainer(names):
 class Piece:
     """A piece of a submission, which is measured in a process of its own."""
 
-    def __init__(self, piece, folder, names, roles, limits, told):
+    def __init__(self, piece, folder, names, roles, limits, known):
         self.limits = limits
         self.process = None
         self.paths = {}
@@ -110,8 +121,8 @@ class Piece:
         if self.missing:
             return
         self.connection, other = context().Pipe(duplex=False)
-        arguments = (piece, self.paths, told, folder, limits.memory, other)
-        self.process = context().Process(target=probe.run, args=arguments, daemon=True)
+        arguments = (piece, self.paths, known, folder, limits.memory, other)
+        self.process = context().Process(target=probe.run, args=arguments)
         running.append(self.process)
         self.process.start()
         other.close()

@@ -31,26 +31,27 @@ def measure_perceptron(paths, _, got):
     got["perceptron"] = perceptron.measure(module, kind)
 
 
-def measure_layers(paths, told, got):
-    got["told"] = told
+def measure_layers(paths, conventions, got):
+    got["conventions"] = conventions
     found = classes_of(imported(paths["modules"], got))
     try:
-        found |= classes_of_network(paths, got)
+        found = classes_of_network(paths, got) | found
     except Exception as error:  # the layers can be judged without a network
         got["network_raised"] = described(error)
     got["classes"] = {name: kind.__name__ for name, kind in found.items()}
-    got["networks"] = network.measure(found, told, got)
+    got["networks"] = network.measure(found, conventions, got)
     has_run = any("outputs" in result for result in got["networks"])
-    got["layers"] = layers.measure(found, told, has_run)
+    got["layers"] = layers.measure(found, conventions, has_run)
 
 
-def measure_trainer(paths, told, got):
-    found = classes_of(imported(paths["modules"], got)) | classes_of_network(paths, got)
-    find_parameters(new_linear(found, 3, 4), 3, 4, told)
+def measure_trainer(paths, conventions, got):
+    found = classes_of(imported(paths["modules"], got))
+    found = classes_of_network(paths, got) | found
+    find_parameters(new_linear(found, 3, 4), 3, 4, conventions)
     for path in paths["trainer"].parent.glob("*.py"):
         if "OneHotEncoder" in path.read_text(encoding="utf-8", errors="replace"):
             accept_old_sklearn()
-    got.update(runs.measure(paths["trainer"], found, told))
+    got.update(runs.measure(paths["trainer"], found, conventions))
     got["accuracy"] = accuracy.measure(paths["trainer"])
 
 
@@ -76,13 +77,13 @@ def imported(path, got):
     return module
 
 
-def run(piece, paths, told, folder, memory, connection):
+def run(piece, paths, conventions, folder, memory, connection):
     """Measure a piece, and send it as JSON: the main function of the process.
 
     Args:
         piece: a key of PIECES.
         paths: the files by role, in the copy of the submission.
-        told: fields of Conventions that are known.
+        conventions: fields of Conventions that are known.
         folder: the copy.
         memory: bytes that may be used.
         connection: the end of a pipe.
@@ -93,7 +94,7 @@ def run(piece, paths, told, folder, memory, connection):
     hold_numpy()
     got = {"files": {role: path.name for role, path in paths.items()}}
     try:
-        PIECES[piece](paths, Conventions(**told), got)
+        PIECES[piece](paths, Conventions(**conventions), got)
     except BaseException as error:  # an exit and an interrupt as well
         got["raised"] = described(error, folder)
     send(dumps(got, default=as_json).encode())

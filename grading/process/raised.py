@@ -40,15 +40,15 @@ def described(error, folder=None):
     """
     folder = Path(folder or Path.cwd()).resolve()
     where, is_ours = origin(error, folder)
-    told = {"type": type(error).__name__, "text": one_line(error), "where": where}
-    told["kind"] = kind_of(error, is_ours, folder)
-    if told["kind"] == "package":
-        told["text"] = error.name or told["text"]
-    if told["kind"] == "file":
-        told["text"] = Path(str(error.filename)).name
+    record = {"type": type(error).__name__, "text": one_line(error), "where": where}
+    record["kind"] = kind_of(error, is_ours, folder)
+    if record["kind"] == "package":
+        record["text"] = error.name or record["text"]
+    if record["kind"] == "file" and error.filename:
+        record["text"] = Path(str(error.filename)).name
     if isinstance(error, SyntaxError) and error.filename:
-        told["where"] = place(Path(error.filename), error.lineno, folder)
-    return told
+        record["where"] = place(Path(error.filename), error.lineno, folder)
+    return record
 
 
 def origin(error, folder):
@@ -127,7 +127,7 @@ def row_of(check, raised):
     if kind == "file":
         return not_judged(check, f"needs the file {text}, which is not there")
     if kind == "input":
-        return not_judged(check, "asks for input, which nobody gives")
+        return not_judged(check, "waits for input()")
     if kind == "version":
         return not_judged(check, f"needs another version of a package: {words}")
     if kind == "late":

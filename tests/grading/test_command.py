@@ -172,7 +172,7 @@ def test_a_wrong_row_tells_every_fault_and_the_formula(tmp_path, verdicts, capsy
     assert told[2].startswith("the lecture: db = ")
 
 
-def test_what_rests_on_another_check_says_which_to_mend(tmp_path, verdicts, capsys):
+def test_what_rests_on_another_check_says_which_to_fix_first(tmp_path, verdicts, capsys):
     put(tmp_path, "ada")
     row = not_judged("MLP.update")
     row.rests_on = "ReLU.forward"
@@ -180,7 +180,7 @@ def test_what_rests_on_another_check_says_which_to_mend(tmp_path, verdicts, caps
     _, lines = graded(capsys, tmp_path / "ada")
     (line,) = [line for line in lines if "MLP.update" in line]
     assert "not judged" in line
-    assert "mend ReLU.forward first" in line
+    assert "first fix ReLU.forward" in line
 
 
 def test_neighbours_with_one_reason_are_shown_as_one(tmp_path, verdicts, capsys):

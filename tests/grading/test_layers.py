@@ -36,8 +36,8 @@ LINEAR = [
     (DRAW, "np.random.normal(0, 5, ", INIT, "standard deviation of [45]"),
     (DRAW, "np.random.RandomState(0).normal(0, 0.1, ", INIT, "start with the same"),
     (DRAW, "np.sqrt(in_features / 2) * np.random.normal(0, 1, ", INIT, "He's factor"),
-    (DRAW, "0 * np.random.normal(0, 1, ", INIT, "all the same"),
-    (NORMAL, f"{DRAW}(in_features, 1)) + np.zeros(out_features)", INIT, "all the same"),
+    (DRAW, "0 * np.random.normal(0, 1, ", INIT, "of some units"),
+    (NORMAL, f"{DRAW}(in_features, 1)) + np.zeros(out_features)", INIT, "of some units"),
     ("np.zeros(out_features)", "np.ones(out_features)", INIT, "bias does not start at 0"),
     (OUT, 'np.dot(x, self.params["weight"])', "Linear.forward", "forgets the bias"),
     (OUT, OUT.replace("+", "-"), "Linear.forward", "subtracts the bias"),
@@ -59,6 +59,7 @@ LINEAR = [
     (DX, f"-{DX}", INPUT, "wrong sign"),
     (DX, f"{DX}.T", INPUT, "transposed"),
     (f"return {DX}", DX, INPUT, "None"),
+    (DX, "np.dot(dout, self.weight.T)", INPUT, "AttributeError"),
 ]
 
 RELU = "np.where(x > 0, x, 0)"
@@ -76,13 +77,13 @@ ACTIVATIONS = [
     (MASKED, "dout", "ReLU.backward", "not masked"),
     (MASKED, "np.where(self.x > 0, 0, dout)", "ReLU.backward", "the wrong way round"),
     (MASKED, "np.where(dout > 0, dout, 0)", "ReLU.backward", "by the sign of dout"),
-    (MASKED, "np.where(self.x > 0, dout * self.x, 0)", "ReLU.backward", "with the input"),
+    (MASKED, "np.where(self.x > 0, dout * self.x, 0)", "ReLU.backward", "by the input"),
     (MASKED, "np.where(self.x >= 0, dout, 0)", "ReLU.backward", "at x = 0"),
     (TOTAL, "np.sum(powers, axis=0)", "SoftMax.forward", "over the batch"),
     (TOTAL, "np.sum(powers)", "SoftMax.forward", "over the whole batch"),
     ("powers / total", "powers", "SoftMax.forward", "rows do not sum to 1"),
     (SHIFTED, "x", "SoftMax.forward", "overflows"),
-    (SHIFTED, SHIFTED.replace("-", "+"), "SoftMax.forward", "overflows"),
+    (SHIFTED, SHIFTED.replace("-", "+"), "SoftMax.forward", "at logits of 1000"),
     (SHIFTED, "x - np.max(x)", "SoftMax.forward", "maximum of the whole batch"),
     (SHIFTED, "x - np.max(x, axis=0)", "SoftMax.forward", "maximum of each column"),
     (SHIFTED, "-x", "SoftMax.forward", "exp"),
@@ -99,12 +100,13 @@ DZ = "(self.probs - self.targets) / len(self.targets)"
 IN_PLACE = "self.probs -= self.targets\n        return self.probs / len(self.targets)"
 OF_CLASSES = "(self.probs - self.targets) / self.targets.shape[1]"
 LOSSES = [
-    (LOSS, "-np.sum(targets * logs)", "CrossEntropy.forward", "summed over the batch"),
+    (LOSS, "-np.sum(targets * logs)", "CrossEntropy.forward", "the sum over the batch"),
     (LOSS, f"{LOSS} / targets.shape[1]", "CrossEntropy.forward", "number of classes"),
     (LOSS, "np.sum(targets * logs) / len(targets)", "CrossEntropy.forward", "wrong sign"),
     (LOSS, f"{LOSS} / np.log(10)", "CrossEntropy.forward", "base of 10"),
+    (LOSS, f"{LOSS} + 0.1", "CrossEntropy.forward", "is wrong: .* is right"),
     (LOSS, "np.mean((predictions - targets) ** 2)", "CrossEntropy.forward", "mean square"),
-    (LOSS, f"min({LOSS}, 4.0)", "CrossEntropy.forward", "clipped too far"),
+    (LOSS, f"min({LOSS}, 4.0)", "CrossEntropy.forward", "clip is too large"),
     (LOSS, "-np.sum(targets * logs, axis=1)", "CrossEntropy.forward", "a number for each row"),
     (CLIPPED, "predictions", "CrossEntropy.forward", "not finite"),
     (DZ, "(self.probs - self.targets)", "CrossEntropy.backward", "is not divided by N"),
@@ -132,7 +134,7 @@ MLP = [
     (BACK, "self.layers[-2:0:-1]", "MLP.backward", "layer 1 of 2 gets no gradient"),
     (BACK, "self.layers[-3::-1]", "MLP.backward", "begin at the last Linear"),
     (BACK, "self.layers[::-1]", "MLP.backward", "derivative of the softmax twice"),
-    (BACK, "self.layers[-2::-2]", "MLP.backward", "not passed ReLU.backward"),
+    (BACK, "self.layers[-2::-2]", "MLP.backward", "not gone through ReLU.backward"),
     ("layer.backward(dout)", "layer.backward(2 * dout)", "MLP.backward", "2 times"),
     (STEP, "+= learning_rate * linear.grads[name]", "MLP.update", "goes up the gradient"),
     (STEP, "-= linear.grads[name]", "MLP.update", "leaves out the learning rate"),
@@ -234,8 +236,20 @@ SEVERAL = {
         [(MODULES, DW, f"{DW} / len(dout)"), (MODULES, DB, f"{DB} / len(dout)")],
         [(WEIGHT, "averaged"), (BIAS, "averaged")],
     ),
+    "a leaky ReLU": (
+        [
+            (MODULES, RELU, "np.where(x > 0, x, 0.1 * x)"),
+            (MODULES, MASKED, "np.where(self.x > 0, dout, 0.1 * dout)"),
+        ],
+        [("ReLU.forward", "leaky ReLU, with a slope of 0.1")],
+    ),
     "a wrong derivative of another activation": (
-        [(MODULES, RELU, "np.where(x > 0, x, 0.1 * x)"), (MODULES, MASKED, MASKED)],
+        [
+            (MODULES, "class ReLU:", "class LeakyReLU:"),
+            (NETWORK, "import Linear, ReLU,", "import LeakyReLU, Linear,"),
+            (NETWORK, "append(ReLU())", "append(LeakyReLU())"),
+            (MODULES, RELU, "np.where(x > 0, x, 0.01 * x)"),
+        ],
         [("ReLU.backward", "not the derivative")],
     ),
 }
@@ -267,13 +281,28 @@ CONVENTIONS = {
         (MODULES, "self.probs = predictions", "self.probs = np.maximum(predictions, 1e-12)"),
         (NETWORK, BACK, "self.layers[::-1]"),
     ],
-    "a leaky ReLU": [
-        (MODULES, RELU, "np.where(x > 0, x, 0.01 * x)"),
-        (MODULES, MASKED, "np.where(self.x > 0, dout, 0.01 * dout)"),
+    "a leaky ReLU, called so": [
+        (MODULES, "class ReLU:", "class LeakyReLU:"),
+        (NETWORK, "import Linear, ReLU,", "import LeakyReLU, Linear,"),
+        (NETWORK, "append(ReLU())", "append(LeakyReLU())"),
+        (MODULES, RELU, "np.where(x > 0, x, 0.07 * x)"),
+        (MODULES, MASKED, "np.where(self.x > 0, dout, 0.07 * dout)"),
+    ],
+    "a loss of targets and predictions": [
+        (MODULES, "forward(self, predictions, targets)", "forward(self, targets, predictions)"),
     ],
     "float32": [(MODULES, "self.x = x\n        return np.dot(x, ", "self.x = np.float32(x)\n"
                  "        return np.dot(self.x, ")],
 }  # fmt: skip
+
+
+def test_a_softmax_that_fails_for_a_batch_is_no_convention(folder):
+    powers = "np.sum(np.exp(x - np.max(x)), axis=1)"
+    replace(folder / MODULES, TOTAL, powers)
+    replace(folder / MODULES, "self.probs = powers / total", "self.probs = powers / total + 0 * x")
+    rows, read_as = rows_at(folder)
+    assert rows["SoftMax.forward"].status == "wrong"
+    assert read_as == []
 
 
 @pytest.mark.parametrize("changes", CONVENTIONS.values(), ids=CONVENTIONS)

@@ -43,7 +43,7 @@ def test_memory_is_limited(tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no alarm")
 def test_an_endless_loop_ends_also_if_the_submission_disarms_the_alarm(tmp_path):
-    text = "import signal\nsignal.setitimer(signal.ITIMER_REAL, 0)\nwhile True: pass"
+    text = "import signal\nsignal.setitimer(signal.ITIMER_PROF, 0)\nwhile True: pass"
     assert "took longer than 3 s" in reason_for(text, tmp_path, time_limit=3)
 
 
@@ -101,7 +101,7 @@ def test_a_submission_may_import_its_own_files_in_any_way(line, tmp_path):
 
 
 def test_nothing_in_the_grader_imports_what_it_judges():
-    for path in (ROOT / "grading").glob("*.py"):
+    for path in (ROOT / "grading").rglob("*.py"):
         for line in path.read_text(encoding="utf-8").splitlines():
             words = line.split()
             if words[:1] in (["from"], ["import"]) and len(words) > 1:

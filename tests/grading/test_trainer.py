@@ -68,11 +68,6 @@ SIGNS = """            for linear in model.linears:
                     step = learning_rate * np.sign(linear.grads[name])
                     linear.params[name] = linear.params[name] - step
 """
-WEIGHT_DECAY = """            for linear in model.linears:
-                for name in ["weight", "bias"]:
-                    step = linear.grads[name] + 0.01 * linear.params[name]
-                    linear.params[name] = linear.params[name] - learning_rate * step
-"""
 WEIGHTS_ALONE = """            for linear in model.linears:
                 linear.params["weight"] -= learning_rate * linear.grads["weight"]
 """
@@ -96,28 +91,25 @@ IN_TRAIN = [  # planted with flags; a few also without, so that `train` is calle
     (EPOCH + ORDER, ORDER[4:] + EPOCH, "same order.*permutation"),
     (PERMUTATION, f"{PERMUTATION} // 2 * 2", "rows twice.*400 different"),
     (PERMUTATION, "rng.integers(n_rows, size=n_rows)", "rows twice.*leaves out others"),
-    (PERMUTATION, "np.roll(np.arange(n_rows), epoch)", "moved along.*permutation"),
     ("y_train[rows]", "y_train[start : start + batch_size]", "targets of other rows"),
     (FULL, "    batch_size = n_rows\n", "batch size is ignored.*800 rows"),
     (FULL, "    batch_size = 1\n", "batch size is ignored.*1 rows"),
     (UPDATE, UPDATE[4:], "updates.*only once an epoch"),
     (UPDATE, "", "no parameter changes.*update is missing"),
-    (UPDATE, f"{UPDATE}        model.update(learning_rate)\n", "a step beyond"),
+    (UPDATE, f"{UPDATE}        model.update(learning_rate)\n", "one step too many"),
     (UPDATE, UPDATE + UPDATE, "every step twice"),
     (UPDATE, "            model.update(-learning_rate)\n", "goes up the gradient"),
     (UPDATE, "            model.update(1.0)\n", "leaves out the learning rate"),
-    (UPDATE, "            model.update(0.01)\n", "learning rate of 0.01.*whatever"),
+    (UPDATE, "            model.update(0.01)\n", "learning rate 0.01, not the one"),
     (UPDATE, "            model.update(learning_rate / len(rows))\n", "divided by N.*already"),
-    (UPDATE, "            model.update(learning_rate / n_rows)\n", "divided by"),
     (UPDATE, f"{UPDATE}            learning_rate *= 0.9\n", "changes the learning rate.*0.137"),
     (UPDATE, f"{UPDATE}        learning_rate *= 0.9\n", "changes the learning rate.*0.137"),
     (UPDATE, MOMENTUM, "momentum of 0.9"),
     (UPDATE, SIGNS, "no multiple of the gradient.*Adam"),
-    (UPDATE, WEIGHT_DECAY, "weight decay of 0.01"),
     (UPDATE, WEIGHTS_ALONE, "does not update the bias"),
-    (BACKWARD + UPDATE, UPDATE + BACKWARD, "update stands before backward"),
+    (BACKWARD + UPDATE, UPDATE + BACKWARD, "update comes before backward"),
     ("range(max_steps)", "range(max_steps + 1)", "4 epochs where 3"),
-    ("range(max_steps)", "range(1, max_steps)", "only 2 epochs where 3"),
+    ("range(max_steps)", "range(1, max_steps)", "2 epochs where 3"),
     ("range(max_steps)", "range(1500)", "max_steps is ignored"),
     (UPDATE, f"{UPDATE}            break\n", "first batch"),
     (HITS, "np.mean((predictions > 0.5) == targets)", "every element"),
@@ -129,15 +121,14 @@ IN_TRAIN = [  # planted with flags; a few also without, so that `train` is calle
     (HITS, "np.mean(guess == targets[:, 0])", "one column of the targets"),
 ]
 IN_MAIN = [  # planted in the script with flags
-    ("MLP(2, hidden, 2)", "MLP(2, [20], 2)", "20 hidden units, whatever"),
-    ("learning_rate=flags.learning_rate", "learning_rate=0.02", "rate of 0.02, whatever the flag"),
+    ("MLP(2, hidden, 2)", "MLP(2, [20], 2)", "20 hidden units, not"),
+    ("learning_rate=flags.learning_rate", "learning_rate=0.02", "rate 0.02, not the one"),
     ("batch_size=flags.batch_size", "batch_size=None", "batch size is ignored.*800 rows"),
     ("max_steps=flags.max_steps", "max_steps=5", "5 epochs where 3"),
     ("slice(800, 1000)", "slice(700, 1000)", "test rows are also trained on"),
     ("slice(800, 1000)", "slice(0, 200)", "test rows are also trained on"),
-    ("np.eye(2)[labels]", "np.eye(2)[labels[::-1]]", "targets of other rows"),
     (LAST, f"{LAST}    print(curve[1500])\n", "raises IndexError"),
-    (LAST, f"{LAST}    assert flags.batch_size != 1\n", "--batch_size 1 raises AssertionError"),
+    ("    model =", "    assert flags.batch_size != 1\n    model =", "1 raises AssertionError"),
 ]
 BUGS = [
     *[(MAIN, MAIN, *bug) for bug in IN_TRAIN[::6]],
@@ -209,7 +200,7 @@ def test_a_loss_after_its_backward_is_that_of_the_batch_before(tmp_path):
     copy(tmp_path, (MAIN, WITH_FLAGS), late, last)
     rows = rows_of(tmp_path)
     [fault] = rows["train: step"].faults
-    assert "loss is computed after backward" in fault.words
+    assert "computed after backward" in fault.words
     assert len(faults_of(rows)) == 2
 
 
