@@ -353,9 +353,11 @@ def forms_to_try(found, conventions):
 
 
 def linear_takes_batches(found):
-    """Return whether a Linear from 3 to 4 features takes 5 samples, one in each row."""
+    """Return whether a Linear from 3 to 4 features takes 5 samples, one in each row, both ways."""
+    layer = new_linear(found, 3, 4)
     try:
-        out = method(new_linear(found, 3, 4), "forward", "__call__")(np.ones((5, 3)))
+        out = method(layer, "forward", "__call__")(np.ones((5, 3)))
+        call(layer.backward, np.ones((5, 4)), learning_rate=RATE)
     except Exception:
         return False
     return np.shape(out) == (5, 4)

@@ -119,7 +119,10 @@ def switches_of(action, tree):
         return []
     if action.type is int:
         return [(1,)]
-    words = dict.fromkeys(action.choices or words_compared(tree))
+    words = action.choices
+    if not words:
+        compared = dict.fromkeys(words_compared(tree))
+        words = [word for word in compared if any(part in word.lower() for part in SMALL)]
     others = [word for word in words if word != action.default]
     others.sort(key=lambda word: likeliness(str(word).lower()))
     return [(word,) for word in others]
