@@ -22,9 +22,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from grading import report, submissions
+from grading import measure, report, submissions
 from grading.checks import CHECKS, PARTS, not_judged
-from grading.process import conventions, measure
+from grading.process import conventions
 
 
 def main(argv=None):

@@ -209,7 +209,7 @@ def part_3(got, facts, before):
         return [not_judged(name) for name in names] if is_of_layers else rows
     is_gradient_right = not before["MLP.backward"].spoils and not before[LOSS_GRADIENT].spoils
     rows = [accuracy.judge(got["accuracy"])]
-    rows += trainer.judge(got, facts.rho, facts.conventions, is_gradient_right)
+    rows += trainer.judge(got, facts.rho, is_gradient_right)
     is_update_wrong = "MLP.update" in before and before["MLP.update"].spoils
     for row in rows:
         for fault in row.faults:

@@ -2,7 +2,7 @@
 
 For each network, what a trainer would do is done with weights that are known: a forward pass, the
 loss, a backward pass, an update. Beside the submission's own gradient stands the central difference
-of its own loss. gradients.py judges.
+of its own loss. judge_network.py judges.
 """
 
 import re

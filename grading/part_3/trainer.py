@@ -13,13 +13,12 @@ BATCHES = "train: batch size"
 DATA = "load_data"
 
 
-def judge(got, rho, told, gradient_is_right=None):
+def judge(got, rho, gradient_is_right=None):
     """Return the rows of the trainer.
 
     Args:
         got: what runs.measure returned.
         rho: the submission's loss / the lecture's, or None if that is unknown.
-        told: a Conventions.
         gradient_is_right: whether the network's own gradient is right, so that a step against it is
             right, too; None if that is unknown.
     """

@@ -1,1 +1,1 @@
-"""Runs a submission: each piece in a process of its own, called by its conventions."""
+"""How a submission is copied, imported and called, by its conventions."""

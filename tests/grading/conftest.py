@@ -2,7 +2,7 @@
 
 import pytest
 
-from grading.process import measure
+from grading import measure
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,8 +3,7 @@
 import shutil
 from pathlib import Path
 
-from grading import submissions
-from grading.process import measure
+from grading import measure, submissions
 
 RIGHT = Path(__file__).with_name("right")
 

@@ -16,9 +16,8 @@ import pandas as pd
 import pytest
 
 from grading import __main__ as command
-from grading import starter
+from grading import measure, starter
 from grading.checks import CHECKS, Fault, not_judged, right, to_do, wrong
-from grading.process import measure
 from tests.helpers import help_text, refusal, watch_replacements
 
 ROOT = Path(__file__).parents[2]

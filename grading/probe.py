@@ -21,7 +21,7 @@ from grading.process.conventions import Conventions, classes_of, find_parameters
 from grading.process.loading import accept_old_sklearn, load, use_stand_ins
 from grading.process.raised import described
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 def measure_perceptron(paths, _, got):

@@ -19,8 +19,7 @@ from multiprocessing import forkserver
 from pathlib import Path
 from unittest.mock import patch
 
-from grading import judge
-from grading.process import probe
+from grading import judge, probe
 from grading.process.copying import copy
 
 FOR_MANY = [  # what is imported once for all submissions of a class
@@ -160,7 +159,7 @@ def start_server(for_many=False):
         if for_many:
             imported += FOR_MANY
         multiprocessing.set_forkserver_preload(imported)
-        root = str(Path(__file__).parents[2])
+        root = str(Path(__file__).parents[1])
         with patch.dict(os.environ, {**ENVIRONMENT, "PYTHONPATH": root}):
             forkserver.ensure_running()
 

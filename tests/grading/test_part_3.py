@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from grading.measure import Limits, Piece
 from grading.part_3 import accuracy, trainer
-from grading.process.conventions import Conventions
-from grading.process.measure import Limits, Piece
 
 RIGHT = Path(__file__).with_name("right")
 FILES = {"modules": "modules.py", "mlp": "mlp_numpy.py", "trainer": "train_mlp_numpy.py"}
@@ -156,7 +155,7 @@ def rows_of(folder, gradient_is_right=True):
     piece = Piece("trainer", folder.resolve(), FILES, roles, Limits(60, 4 * 2**30), {})
     got = piece.wait()
     assert "raised" not in got
-    rows = trainer.judge(got, 1.0, Conventions(), gradient_is_right)
+    rows = trainer.judge(got, 1.0, gradient_is_right)
     rows.append(accuracy.judge(got["accuracy"]))
     return {row.check: row for row in rows}
 
