@@ -69,5 +69,6 @@ def with_plain_imports(text, folder):
 
     dotted_from = r"^([ \t]*)from +(?:[\w.]*\.)?(\w*) +import +(.*)"
     dotted_as = r"^([ \t]*)import +[\w.]+\.(\w+) +as +(\w+)"
+    text = text.replace("torch.utils.tensorboard", "tensorboardX")  # the same, without torch
     text = re.sub(dotted_from, from_import, text, flags=re.MULTILINE)
     return re.sub(dotted_as, import_as, text, flags=re.MULTILINE)

@@ -80,6 +80,13 @@ def empty(tmp_path):
     return tmp_path / "mine"
 
 
+def test_a_right_solution_gets_all_points_and_nothing_else_is_printed():
+    status, out, err = run("grading", RIGHT)  # alone: scikit-learn is imported by its own trainer
+    assert "right: 100 of 100 points" in out
+    assert status == 0
+    assert err == ""
+
+
 def test_of_an_empty_solution_every_piece_is_to_do(empty):
     status, out, _ = run("grading", empty)
     assert status == 1

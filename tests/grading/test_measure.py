@@ -74,6 +74,22 @@ def test_no_function_that_a_submission_replaces_changes_a_verdict(cheat, tmp_pat
     assert rows["MLP.backward"].status != "right"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from tqdm import tqdm",
+        "from loguru import logger",
+        "from torch.utils.tensorboard import SummaryWriter",
+    ],
+)
+def test_a_trainer_is_judged_though_a_package_is_missing_that_only_decorates(line, tmp_path):
+    trainer = "train_mlp_numpy.py"
+    copy_right(tmp_path, MODULES, "mlp_numpy.py", trainer)
+    replace(tmp_path / trainer, "import numpy as np", f"import numpy as np\n{line}")
+    rows, _ = rows_at(tmp_path)
+    assert rows["train: step"].status == "right"
+
+
 def test_files_for_python_and_pytest_in_a_submission_have_no_effect(tmp_path):
     copy_right(tmp_path, MODULES, "mlp_numpy.py")
     for name in ("sitecustomize.py", "usercustomize.py", "conftest.py", "numpy.py", "grading.py"):
