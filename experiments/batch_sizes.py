@@ -33,7 +33,6 @@ from tqdm import tqdm
 import plots
 from experiments import report
 from experiments.runs import (
-    STUCK_ABOVE,
     Run,
     batch_sizes,
     fastest_backend,
@@ -42,6 +41,7 @@ from experiments.runs import (
     status_of,
     train_from_seed,
 )
+from playground.seeds import stuck_bound
 from train_mlp_numpy import (
     COLUMNS,
     METRICS,
@@ -52,7 +52,7 @@ from train_mlp_numpy import (
     number,
 )
 
-ABOVE = f"above {STUCK_ABOVE}"  # names the share of runs with such a final training loss
+NO_GROUPS = "no two groups"  # instead of a share of stuck runs
 COLOR = "#542788"  # of runs: not that of a class
 
 
@@ -111,8 +111,8 @@ def summarise(runs):
     """Return how the runs of each batch size spread, a row for each; `ends_of` returns runs.
 
     The columns are, for each metric, the quantiles metric_low, metric_median and metric_high, of
-    the spread that the smallest number of runs can show, and the share of runs whose final training
-    loss is above 0.2. These are stuck if others, after as many updates, are far below.
+    the spread that the smallest number of runs can show, and the share of runs that are stuck. It
+    is NaN where there are no two groups: see `stuck_bound`.
     """
     groups = runs.groupby("batch_size", sort=False)
     _, spread = spread_of(groups.size().min())
@@ -121,8 +121,16 @@ def summarise(runs):
         for metric in METRICS
         for end, q in spread.items()
     }
-    above = groups["train_loss"].agg(lambda losses: (losses > STUCK_ABOVE).mean())
-    return pd.DataFrame({"runs": groups.size(), **quantiles, ABOVE.replace(" ", "_"): above})
+    stuck = groups["train_loss"].agg(stuck_share)
+    return pd.DataFrame({"runs": groups.size(), **quantiles, "stuck": stuck})
+
+
+def stuck_share(losses):
+    """Return the fraction of runs that are stuck, of their final losses; NaN without two groups."""
+    bound = stuck_bound(losses)
+    if bound == math.inf:
+        return math.nan
+    return (losses > bound).mean()
 
 
 def as_text(summary, with_report=False):
@@ -140,7 +148,7 @@ def as_text(summary, with_report=False):
         table[f"{metric.replace('_', ' ')}, %"] = spread(metric, 100, 2)
     for metric in ("train_loss", "test_loss"):
         table[metric.replace("_", " ")] = spread(metric, 1, 3)
-    table[ABOVE] = (100 * summary[ABOVE.replace(" ", "_")]).map("{:.0f} %".format)
+    table["stuck"] = [NO_GROUPS if math.isnan(k) else f"{100 * k:.0f} %" for k in summary["stuck"]]
     if with_report:
         table["report"] = [" / ".join(report.ACCURACIES.get(name, "-")) for name in table.index]
     return table.rename_axis(index=None, columns="batch size")  # the heading of the first column
@@ -370,11 +378,12 @@ def main(argv=None):
     summary["seconds"] = runs.groupby("batch_size")["seconds"].median()
     with_report = settings.items() >= report.SETTINGS.items()
     table = as_text(summary, with_report).assign(**summary[["updates", "seconds"]].round(2))
-    second = ["train loss", "test loss", ABOVE, "updates", "seconds"]
+    second = ["train loss", "test loss", "stuck", "updates", "seconds"]
     print(f"median [{spread_of(args.n_seeds)[0]}] of {args.n_seeds} seeds\n")
     print(table.drop(columns=second).to_string(), end="\n\n")
     print(table[second].to_string(), end="\n\n")
-    print(f"{ABOVE}: the share of runs with such a final train loss")
+    print("stuck: the share of runs in the upper of two groups, by final train loss")
+    print(f"{NO_GROUPS}: no gap between the losses, or fewer than ten runs")
     if study.folder:
         for name, content in (RUNS, runs), (SUMMARY, summary.reset_index()):
             path = study.folder / name

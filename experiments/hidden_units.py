@@ -1,99 +1,21 @@
-"""Parts II and III: what the hidden units of a trained network do, and what a stuck one lacks.
+"""Parts II and III: tables and figures of hidden units, and what a stuck network lacks.
 
-A network with one hidden layer and two classes says class 1 where its log-odds are above 0:
-
-    log(p_1 / p_0) = c + sum over units j of v_j max(0, a_j),   v_j = W_j1 - W_j0
-
-where a_j is the input of unit j's ReLU, an affine function of x, and W the output layer's weight.
-The unit is flat where a_j < 0 and a tilted plane where a_j > 0: it folds the log-odds along the
-line a_j = 0, upwards if v_j > 0, downwards if v_j < 0. A sum of upward folds is a convex function,
-one of downward folds a concave one, whose positive part is convex as a region. So a network that
-folds one way only can enclose one of the classes in a convex region, and no more. That this is what
-holds a stuck network up, and no mere symptom, is shown by giving it the fold: see `with_fold`.
+What a hidden unit does, it does by folding the log-odds: playground/folds.py has the mathematics. A
+stuck network folds one way only. That this is what holds it up, and no mere symptom, is shown by
+giving it the other fold: see `trained_on`.
 """
 
 import copy
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.colors import to_rgb
 
 import plots
-from experiments.runs import STUCK_ABOVE, progress
+from experiments.runs import progress
+from playground.folds import describe, fold_sums, output_weights, unit_inputs, with_fold
+from playground.seeds import stuck_bound
 from train_mlp_numpy import train
-
-TWIN_ABOVE = 0.999  # the cosine from which on two units count as one
-
-
-class Unit(NamedTuple):
-    """What a hidden unit does on the rows of a data set."""
-
-    index: int  # its column in the weight of the hidden layer
-    fires: float  # the fraction of the rows on which its output is above 0
-    favours: int  # the class whose probability it raises: 1 if v_j > 0, else 0
-    fold: float  # how much it bends the log-odds, see `describe`; the sign is that of v_j
-    twin: int | None  # a unit with a larger fold that fires in proportion, if there is one
-
-    @property
-    def note(self):
-        """What stands out about it, in a word or two."""
-        if self.fires == 0:
-            return "dead"
-        return "" if self.twin is None else f"like {self.twin}"
-
-
-def unit_inputs(model, x):
-    """Return a, the inputs of the hidden layer's ReLU, of shape (N, n_units), for x (N, n_inputs).
-
-    A network of another form than the one above is a ValueError.
-    """
-    weights = [linear.params["weight"] for linear in model.linear_layers]
-    if len(model.layers) != 4 or weights[-1].shape[1] != 2:
-        shape = "-".join(str(len(weight)) for weight in weights) + f"-{weights[-1].shape[1]}"
-        raise ValueError(f"the network must have one hidden layer and two classes, got {shape}")
-    return model.layers[0].forward(x)
-
-
-def output_weights(model):
-    """Return v, of shape (n_units,): how much the log-odds rise with each unit's output."""
-    weight = model.layers[2].params["weight"]
-    return weight[:, 1] - weight[:, 0]
-
-
-def describe(model, x):
-    """Return a Unit for each hidden unit, on the rows of x, by size of the fold, largest first.
-
-    What bends is what no plane can do: the fold is the root mean square, over the rows, of what
-    least squares leave of v_j max(0, a_j) after the best affine function of x. It is 0 for a unit
-    that never fires, and for one that always does.
-
-    Two units are twins when they fire in proportion: the cosine between their outputs on the rows
-    is above TWIN_ABOVE. Together they do no more than one of them could.
-    """
-    outputs = np.maximum(unit_inputs(model, x), 0)
-    v = output_weights(model)
-    terms = v * outputs
-    planes, _ = np.linalg.qr(np.column_stack([x, np.ones(len(x))]))  # lstsq would start threads
-    rest = terms - planes @ (planes.T @ terms)
-    folds = np.sign(v) * np.sqrt((rest**2).mean(axis=0))
-    fires = (outputs > 0).mean(axis=0)
-    lengths = np.linalg.norm(outputs, axis=0)
-    directions = outputs / np.where(lengths > 0, lengths, 1)
-    cosines = directions.T @ directions
-    units, leaders = [], []
-    for j in np.argsort(-np.abs(folds), kind="stable").tolist():
-        twin = next((k for k in leaders if cosines[j, k] > TWIN_ABOVE), None)
-        if twin is None and fires[j] > 0:
-            leaders.append(j)
-        units.append(Unit(j, float(fires[j]), int(v[j] > 0), float(folds[j]), twin))
-    return units
-
-
-def fold_sums(units):
-    """Return the sums of the downward and of the upward folds, both as positive numbers."""
-    folds = np.array([unit.fold for unit in units])
-    return -folds[folds < 0].sum(), folds[folds > 0].sum()
 
 
 def keep_largest(model, data, numbers=(0, 2, 4, 10)):
@@ -120,15 +42,21 @@ def keep_largest(model, data, numbers=(0, 2, 4, 10)):
 def by_outcome(runs, batch_size):
     """Return the runs of a batch size, a text such as "16", as two lists by how they end.
 
-    A run is "stuck" if its final training loss is above STUCK_ABOVE, else "not stuck". The runs are
-    what `compare` in batch_sizes.py returns.
+    They are "stuck" or "not stuck", see `stuck_bound`. Where they do not form two groups, or are
+    too few to tell, none is stuck. The runs are what `compare` in batch_sizes.py returns.
     """
+    ours = [run for run in runs if run.batch_size == batch_size]
+    bound = stuck_bound([final_loss(run) for run in ours])
     groups = {"not stuck": [], "stuck": []}
-    for run in runs:
-        if run.batch_size == batch_size:
-            is_stuck = run.history["train_loss"][-1] > STUCK_ABOVE
-            groups["stuck" if is_stuck else "not stuck"].append(run)
+    for run in ours:
+        name = "stuck" if final_loss(run) > bound else "not stuck"
+        groups[name].append(run)
     return groups
+
+
+def final_loss(run):
+    """Return the training loss with which a run ends."""
+    return run.history["train_loss"][-1]
 
 
 def mean_counts(groups, data):
@@ -148,37 +76,35 @@ def mean_counts(groups, data):
     return pd.DataFrame.from_dict(rows, orient="index", columns=names)
 
 
-def with_fold(model, x, sign):
-    """Return a copy of a network whose least unit folds the log-odds along the line x_1 = 1.
-
-    The unit with the smallest fold on the rows of x, of shape (N, 2), becomes
-    a = (1 - x_1) / 2, with v = 0.4 sign: an upward fold for a sign of 1, a downward one for -1.
-    """
-    least = describe(model, x)[-1].index
-    model = copy.deepcopy(model)
-    hidden, output = model.layers[0].params, model.layers[2].params
-    hidden["weight"][:, least], hidden["bias"][least] = (-0.5, 0), 0.5
-    output["weight"][least] = -0.2 * sign, 0.2 * sign
-    return model
-
-
-def trained_on(runs, data, **options):
-    """Train the networks of runs on, unchanged or with a fold planted; return a table.
+def trained_on(groups, data, **options):
+    """Train the stuck networks on, unchanged or with a fold planted; return a table.
 
     It tells how many come free and with which training losses they end: the least, the median and
-    the greatest. The options are those of `train`.
+    the greatest. A run is free when its loss is not above the bound between the two groups.
+
+    Args:
+        groups: what `by_outcome` returns.
+        data: that the networks were trained on.
+        options: those of `train`.
+
+    Raises:
+        ValueError: when no run is stuck.
     """
-    if not runs:
-        raise ValueError("none of these runs is stuck")
+    stuck = groups["stuck"]
+    everyone = groups["not stuck"] + stuck
+    if not stuck:
+        needed = "it takes ten or more whose final losses form two groups"
+        raise ValueError(f"none of these {len(everyone)} runs is stuck: {needed}")
+    bound = stuck_bound([final_loss(run) for run in everyone])
     signs = {"as they are": 0, "with a fold down": -1, "with a fold up": 1}
     losses = {name: [] for name in signs}
-    for name, run in progress([(name, run) for name in signs for run in runs]):
+    for name, run in progress([(name, run) for name in signs for run in stuck]):
         sign = signs[name]
         model = with_fold(run.model, data.x_train, sign) if sign else copy.deepcopy(run.model)
         losses[name].append(train(model, data, rng=run.seed, **options)["train_loss"][-1])
     rows = {}
     for name, ends in losses.items():
-        free = f"{np.sum(np.array(ends) <= STUCK_ABOVE)} of {len(runs)}"
+        free = f"{np.sum(np.array(ends) <= bound)} of {len(stuck)}"
         rows[name] = [free, *(f"{loss:.2f}" for loss in np.quantile(ends, (0, 0.5, 1)))]
     names = ["free", "least loss", "median loss", "greatest loss"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=names)

@@ -14,7 +14,7 @@ import plots
 from train_mlp_numpy import METRICS
 
 PRE = "font-family: monospace; white-space: pre; background: none; margin: 0; padding: 0"
-PACKAGES = ("sklearn", "pandas", "joblib", "PIL", "ipywidgets")  # what later cells import
+PACKAGES = ("sklearn", "pandas", "joblib", "PIL", "anywidget")  # what later cells import
 
 
 def check_packages():

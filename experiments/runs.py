@@ -11,10 +11,6 @@ from mlp_numpy import MLP
 from modules import as_rng
 from train_mlp_numpy import discard_output, rows_or_full, train
 
-# The runs of the study that leave the plateau end with a training loss below 0.12, the stuck ones
-# with one near 0.25 (with batches of 16 rows, after 1500 epochs).
-STUCK_ABOVE = 0.2
-
 
 def train_from_seed(data, seed, n_hidden=(20,), **options):
     """Make an MLP that fits a Data and train it, all from one seed; return it and its history.

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from mlp_numpy import MLP
+from playground.seeds import stuck_bound
 from tests.helpers import pixels
 from train_mlp_numpy import METRICS, load_data, train
 
@@ -27,7 +28,7 @@ SMALL = ["--batch_sizes", "7,16,full", "--n_seeds", "3", "--n_samples", "60", "-
 SMALL += ["--backend", "numpy"]  # nothing to compile
 NAMES = ["7", "16", "full"]
 HEADINGS = ["train accuracy, %", "test accuracy, %", "report"]
-HEADINGS += ["train loss", "test loss", "above 0.2", "updates", "seconds"]
+HEADINGS += ["train loss", "test loss", "stuck", "updates", "seconds"]
 
 
 def main(*args):
@@ -159,7 +160,7 @@ def test_the_summary_is_of_the_runs(study):
             assert found == pytest.approx(sorted(runs_of(folder)[metric][name]))
         seconds = pd.read_csv(folder / "runs.csv", index_col="batch_size")["seconds"][name]
         assert row["seconds"] == sorted(seconds)[1] > 0
-        assert row["above_0.2"] == (runs_of(folder)["train_loss"][name] > 0.2).mean()
+        assert np.isnan(row["stuck"])  # three runs tell of no groups
 
 
 def test_what_is_printed_is_the_summary(study):
@@ -173,7 +174,7 @@ def test_what_is_printed_is_the_summary(study):
             low, median, high = (f"{value:.{digits}f}" for value in values)
             heading = metric.replace("_", " ") + (", %" if "accuracy" in metric else "")
             assert rows[name][heading] == f"{median} [{low}, {high}]"
-        assert rows[name]["above 0.2"] == f"{100 * row['above_0.2']:.0f} %"
+        assert rows[name]["stuck"] == "no two groups"
         assert rows[name]["updates"] == str(int(row["updates"]))
         assert float(rows[name]["seconds"]) == pytest.approx(row["seconds"], abs=0.0051)
     assert printed.startswith("median [least to greatest] of 3 seeds\n")
@@ -238,21 +239,26 @@ def test_from_twenty_runs_on_the_spread_is_the_central_95_percent(n_runs, name, 
 
 
 @pytest.mark.parametrize(
-    ("losses", "shown"),
+    ("losses", "share", "shown"),
     [
-        ([0.1, 0.1, 0.1, 0.25], "25 %"),
-        ([0.1, 0.1, 0.1, 0.2], "0 %"),
-        ([0.1, 0.25, 0.25, 0.25], "75 %"),  # whatever the others do
-        ([0.25], "100 %"),
+        ([*9 * [0.1], *3 * [0.25]], 0.25, "25 %"),
+        ([*5 * [0.1], *11 * [0.25]], 11 / 16, "69 %"),
+        (12 * [0.25], None, "no two groups"),
+        ([*6 * [0.1], *3 * [0.25]], None, "no two groups"),  # too few runs
     ],
 )
-def test_the_share_above_is_a_count_of_runs(losses, shown):
+def test_the_share_of_stuck_runs_is_shown_where_there_are_two_groups(losses, share, shown):
     import pandas as pd
 
     from experiments.batch_sizes import as_text, summarise
 
     runs = pd.DataFrame({"batch_size": "16", **dict.fromkeys(METRICS, 0.3), "train_loss": losses})
-    assert as_text(summarise(runs))["above 0.2"].tolist() == [shown]
+    summary = summarise(runs)
+    (found,) = summary["stuck"]
+    assert found == share or (np.isnan(found) and share is None)
+    assert as_text(summary)["stuck"].tolist() == [shown]
+    (row,) = summary.to_csv(header=False).splitlines()
+    assert row.endswith(f",{share or ''}")  # empty, and not 0
 
 
 def test_equal_updates_are_rounded_up_to_whole_epochs(tmp_path, drawn):
@@ -709,7 +715,7 @@ def test_every_accuracy_of_the_report_lies_within_the_95_percent():
 
 def stuck_of(folder, name):
     losses = runs_of(folder)["train_loss"][name]
-    return {*losses.index[losses > 0.2]}
+    return {*losses.index[losses > stuck_bound(losses)]}
 
 
 def test_what_the_text_says_of_stuck_runs_is_in_the_files():
@@ -725,6 +731,20 @@ def test_what_the_text_says_of_stuck_runs_is_in_the_files():
     assert "gets stuck with `--seed 5`, but not with its default seed 42" in PROSE
     assert 5 in stuck
     assert 42 not in stuck
+
+
+def test_what_the_text_says_of_the_largest_ratio_of_neighbouring_losses_is_in_the_files():
+    losses = runs_of(EPOCHS)["train_loss"]
+    largest = {}
+    for name in ("1", "16", "64", "256", "full"):
+        ordered = np.sort(losses[name])
+        largest[name] = (ordered[1:] / ordered[:-1]).max()
+    assert "ratio is above 1.5" in PROSE
+    assert "This ratio is 2.2 at batch size 1 and 2.6 at 16." in PROSE
+    assert largest["1"] == pytest.approx(2.2, abs=0.05)
+    assert largest["16"] == pytest.approx(2.6, abs=0.05)
+    assert "At 64, 256 and full it is below 1.05" in PROSE
+    assert max(largest["64"], largest["256"], largest["full"]) < 1.05
 
 
 def test_the_table_of_stuck_seeds_counts_them_in_the_files():
@@ -782,4 +802,4 @@ def test_as_many_updates_at_batch_size_16_free_fewer_than_at_1():
     options = {"max_steps": 24_000, "eval_freq": 24_000, "backend": "numba"}
     runs = compare(load_data(), [16], sorted(stuck_of(EPOCHS, "16")), **options)
     ends = ends_of(histories_of(runs))
-    assert (ends["train_loss"] < 0.2).sum() == 9
+    assert (ends["train_loss"] < stuck_bound(runs_of(EPOCHS)["train_loss"]["16"])).sum() == 9

@@ -1,9 +1,10 @@
-"""What hidden units do: the claims of experiments/hidden_units.py, on networks made by hand."""
+"""Hidden units of many networks: tables, figures, and what a stuck network lacks."""
 
 import numpy as np
 import pytest
 
 from mlp_numpy import MLP
+from playground.folds import Unit, describe, fold_sums, with_fold
 from tests.helpers import BLUE, ORANGE, pixels
 from train_mlp_numpy import Data, load_data
 
@@ -34,42 +35,6 @@ def network(weights, biases, v):
     return model
 
 
-def log_odds(model, x):
-    p = model.forward(x)
-    return np.log(p[:, 1] / p[:, 0])
-
-
-def test_the_log_odds_are_the_sum_of_the_units(hidden_units, x):
-    v = [1, -2, 0.5]
-    model = network([[1, 0], [0, 1], [1, 1]], [0.1, 0.2, 0.3], v)
-    outputs = np.maximum(hidden_units.unit_inputs(model, x), 0)
-    assert log_odds(model, x) == pytest.approx(outputs @ v)
-
-
-@pytest.mark.parametrize("sign", [-1, 1])
-def test_folds_of_one_sign_make_the_region_of_one_class_convex(x, sign):
-    rng = np.random.default_rng(2)
-    model = network(rng.normal(size=(9, 2)), rng.normal(size=9), sign * rng.random(9))
-    a, b = x[:100], x[100:]
-    middle = log_odds(model, (a + b) / 2)
-    assert (sign * middle <= sign * (log_odds(model, a) + log_odds(model, b)) / 2 + 1e-12).all()
-
-
-def test_a_fold_is_what_no_plane_can_do(hidden_units, x):
-    # max(0, x_1), twice that, three times that downwards, a unit always and one never above 0.
-    weights, biases = [[1, 0], [2, 0], [1, 0], [1, 0], [1, 0]], [0, 0, 0, 9, -9]
-    units = hidden_units.describe(network(weights, biases, [1, 1, -3, 1, 1]), x)
-    assert [unit.index for unit in units] == [2, 1, 0, 3, 4]  # by size
-    assert [unit.favours for unit in units] == [0, 1, 1, 1, 1]
-    assert [unit.fires for unit in units] == [*3 * [np.mean(x[:, 0] > 0)], 1, 0]
-    assert [unit.note for unit in units] == ["", "like 2", "like 2", "", "dead"]
-    # max(0, x_1) is |x_1| / 2 plus a plane, and what bends is |x_1| / 2.
-    bend, planes = np.abs(x[:, 0]) / 2, np.column_stack([x, np.ones(len(x))])
-    rest = bend - planes @ np.linalg.lstsq(planes, bend)[0]
-    fold = np.sqrt((rest**2).mean())
-    assert [unit.fold for unit in units] == pytest.approx([-3 * fold, 2 * fold, fold, 0, 0])
-
-
 @pytest.fixture
 def run_of(hidden_units, monkeypatch):
     """Return a function that makes a Run of one network, whose units have these folds."""
@@ -78,16 +43,12 @@ def run_of(hidden_units, monkeypatch):
     monkeypatch.setattr(hidden_units, "describe", lambda model, x: model)
 
     def make(*folds, dead=0, copies=0):
-        units = [hidden_units.Unit(0, 0.5, int(fold > 0), fold, None) for fold in folds]
-        units += dead * [hidden_units.Unit(0, 0, 0, 0.0, None)]
-        units += copies * [hidden_units.Unit(0, 0.5, 0, 0.0, twin=0)]
+        units = [Unit(0, 0.5, int(fold > 0), fold, None) for fold in folds]
+        units += dead * [Unit(0, 0, 0, 0.0, None)]
+        units += copies * [Unit(0, 0.5, 0, 0.0, twin=0)]
         return Run("16", 7, units, {})
 
     return make
-
-
-def test_folds_are_summed_by_direction_downward_ones_first(hidden_units, run_of):
-    assert hidden_units.fold_sums(run_of(-5, 4, -1, 0, 2.5).model) == (6, 6.5)
 
 
 def test_the_table_has_the_means_of_each_group_that_has_runs(hidden_units, run_of, data):
@@ -114,14 +75,31 @@ def test_the_table_has_the_means_of_each_group_that_has_runs(hidden_units, run_o
         hidden_units.mean_counts({"stuck": [], "others": []}, data)
 
 
-def test_runs_are_told_apart_by_their_final_loss(hidden_units):
+def runs_that_end(losses, batch_size="16"):
+    """Return a Run without a network for each final training loss."""
     from experiments.runs import Run
 
-    ends = {5: ("16", 0.19), 6: ("16", 0.21), 7: ("16", 0.2), 8: ("1", 0.3)}
-    runs = [Run(size, seed, None, {"train_loss": [0.9, end]}) for seed, (size, end) in ends.items()]
+    return [
+        Run(batch_size, seed, None, {"train_loss": [0.9, loss]}) for seed, loss in enumerate(losses)
+    ]
+
+
+def test_runs_of_a_batch_size_are_told_apart_by_their_final_losses(hidden_units):
+    low = runs_that_end(7 * [0.08])
+    high = runs_that_end(3 * [0.25])
+    others = runs_that_end([0.01, 0.9], batch_size="1")
+    groups = hidden_units.by_outcome([*high, *others, *low], "16")
+    assert groups == {"not stuck": low, "stuck": high}
+    assert hidden_units.by_outcome([*high, *low], "64") == {"not stuck": [], "stuck": []}
+
+
+@pytest.mark.parametrize("losses", [np.linspace(0.15, 0.3, 20), [*5 * [0.08], *4 * [0.25]]])
+def test_without_two_groups_or_with_too_few_runs_none_is_stuck(hidden_units, losses):
+    runs = runs_that_end(losses)
     groups = hidden_units.by_outcome(runs, "16")
-    assert groups == {"not stuck": [runs[0], runs[2]], "stuck": [runs[1]]}
-    assert hidden_units.by_outcome(runs, "64") == {"not stuck": [], "stuck": []}
+    assert groups == {"not stuck": runs, "stuck": []}
+    with pytest.raises(ValueError, match=f"none of these {len(runs)} runs is stuck.*two groups"):
+        hidden_units.trained_on(groups, None)
 
 
 def test_the_largest_folds_are_kept_and_the_others_left_out_or_made_a_plane(hidden_units):
@@ -155,15 +133,14 @@ def test_the_table_of_planted_folds_tells_who_comes_free(hidden_units, data, mon
     from experiments.runs import Run
 
     models = [MLP(2, [3], 2, rng=seed) for seed in (0, 1, 2)]
-    runs = [Run("16", k, model, {}) for k, model in enumerate(models)]
+    stuck = [Run("16", k, model, {"train_loss": [9, 0.5]}) for k, model in enumerate(models)]
+    groups = {"not stuck": runs_that_end(7 * [0.125]), "stuck": stuck}  # the bound is 0.25
     kept = [model.forward(data.x_test) for model in models]
     final = {0: [0.25, 0.3, 0.1], -1: [0.5, 0.6, 0.7], 1: [0.01, 0.02, 0.03]}
 
     def train(model, given, *, rng, batch_size):  # ends with a loss by how the network was changed
         assert (given is data, batch_size) == (True, 16)
-        changed = {
-            sign: hidden_units.with_fold(models[rng], data.x_train, sign) for sign in (-1, 1)
-        }
+        changed = {sign: with_fold(models[rng], data.x_train, sign) for sign in (-1, 1)}
         predictions = model.forward(data.x_test)
         (sign,) = (
             sign
@@ -174,26 +151,14 @@ def test_the_table_of_planted_folds_tells_who_comes_free(hidden_units, data, mon
         return {"train_loss": [9, final[sign][rng]]}
 
     monkeypatch.setattr(hidden_units, "train", train)
-    table = hidden_units.trained_on(runs, data, batch_size=16)
+    table = hidden_units.trained_on(groups, data, batch_size=16)
     assert list(table.columns) == ["free", "least loss", "median loss", "greatest loss"]
     assert table.T.to_dict("list") == {
-        "as they are": ["1 of 3", "0.10", "0.25", "0.30"],
+        "as they are": ["2 of 3", "0.10", "0.25", "0.30"],
         "with a fold down": ["0 of 3", "0.50", "0.60", "0.70"],
         "with a fold up": ["3 of 3", "0.01", "0.02", "0.03"],
     }
     assert all(map(np.array_equal, kept, [model.forward(data.x_test) for model in models]))
-
-
-@pytest.mark.parametrize("sign", [-1, 1])
-def test_the_least_unit_of_a_copy_gets_a_fold(hidden_units, x, sign):
-    model = network([[1, 0], [0, 1], [1, 1]], [0, 9, 0], [1, 1, -1])
-    before = model.forward(x)
-    folded = hidden_units.with_fold(model, x, sign)
-    across = np.array([[0.0, 0], [1, 0], [2, 0]])  # the line x_1 = 1
-    assert hidden_units.unit_inputs(folded, across)[:, 1] == pytest.approx([0.5, 0, -0.5])
-    fold = sorted(hidden_units.describe(folded, x))[1].fold
-    assert sign * fold > 0.01
-    assert np.array_equal(model.forward(x), before)
 
 
 @pytest.mark.parametrize(
@@ -216,21 +181,16 @@ def test_stuck_networks_lack_upward_folds_and_come_free_when_given_one(
 
     options = {"eval_freq": 1500, "backend": "numba"}
     groups = hidden_units.by_outcome(compare(data, [16], range(n_runs), **options), "16")
-    stuck, others = groups["stuck"], groups["not stuck"]
-    sums = [
-        np.array(
-            [
-                hidden_units.fold_sums(hidden_units.describe(run.model, data.x_train))
-                for run in group
-            ]
-        )
-        for group in (stuck, others)
-    ]
+    sums = {
+        name: np.array([fold_sums(describe(run.model, data.x_train)) for run in group])
+        for name, group in groups.items()
+    }
+    stuck = groups["stuck"]
     assert len(stuck) == pytest.approx(n_stuck, abs=0.04 * n_runs + 1)  # depends on the processor
-    assert sums[0][:, 1].max() < 0.2
-    assert sums[1][:, 1].min() > 4
-    assert np.concatenate(sums)[:, 0].min() > 1
-    table = hidden_units.trained_on(stuck, data, batch_size=16, **options)
+    assert sums["stuck"][:, 1].max() < 0.2
+    assert sums["not stuck"][:, 1].min() > 4
+    assert np.concatenate([*sums.values()])[:, 0].min() > 1
+    table = hidden_units.trained_on(groups, data, batch_size=16, **options)
     unchanged, down, up = (int(free.split(" of ")[0]) for free in table["free"])
     assert up == len(stuck)
     assert max(unchanged, down) < len(stuck) / 2
@@ -245,7 +205,7 @@ def test_the_maps_show_where_each_unit_fires_in_the_colour_of_its_class(hidden_u
     assert figure.get_suptitle() == "the title"
     titles = [axes.get_title() for axes in figure.axes]
     assert [title[:8] for title in titles] == ["unit 2: ", "unit 0: ", "unit 1: ", ""]
-    up, down = (unit.fold for unit in hidden_units.describe(model, data.x_train)[:2])
+    up, down = (unit.fold for unit in describe(model, data.x_train)[:2])
     assert up > 0.1 > -0.1 > down
     assert titles[:3] == [f"unit 2: +{up:.2f}", f"unit 0: {down:.2f}", "unit 1: +0.00, dead"]
     right, left, nowhere = (axes.images[0].get_array()[40] for axes in figure.axes[:3])

@@ -1,0 +1,84 @@
+"""The changes that a person may make in the middle of a run.
+
+A change is a dict, which can be written as JSON. All have `epoch`, and `what`:
+
+    fold            `unit`, `weight` and `bias`: of a unit of the first hidden layer; where a fold
+                    was planted, also `output`, the unit's weights in the next layer
+    point           `point` and `class`: one more training point
+    learning_rate   `value`: the new one, as it was typed
+    batch_size      `value`: the new one, as it was typed
+"""
+
+from playground.settings import MOST_EPOCHS, value_of
+
+LARGEST = 1e6  # of the numbers in a change
+
+
+def checked(change, sizes):
+    """Return a change with nothing else in it; raise ValueError if it cannot be made.
+
+    `sizes` are the numbers of units of a network, from the inputs to the classes.
+    """
+    try:
+        epoch = whole(change["epoch"], MOST_EPOCHS, "epoch")
+        what = change["what"]
+        rest = CHECKS[what](change, sizes)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{change} is no change that a playground makes.") from error
+    return {"epoch": epoch, "what": what, **rest}
+
+
+def checked_fold(change, sizes):
+    """Return what a fold has."""
+    if len(sizes) == 2:
+        raise ValueError("this network has no hidden units")
+    fold = {
+        "unit": whole(change["unit"], sizes[1] - 1, "unit"),
+        "weight": numbers(change["weight"], 2, "weight"),
+        "bias": numbers([change["bias"]], 1, "bias")[0],
+    }
+    if "output" in change:
+        fold["output"] = numbers(change["output"], sizes[2], "output")
+    return fold
+
+
+def checked_point(change, sizes):
+    """Return what a point has."""
+    return {
+        "point": numbers(change["point"], 2, "point"),
+        "class": whole(change["class"], sizes[-1] - 1, "class"),
+    }
+
+
+def checked_setting(change, _):
+    """Return what a setting has."""
+    text = str(change["value"])
+    value_of(change["what"], text)
+    return {"value": text}
+
+
+CHECKS = {
+    "fold": checked_fold,
+    "point": checked_point,
+    "learning_rate": checked_setting,
+    "batch_size": checked_setting,
+}
+
+
+def whole(value, most, name):
+    """Return a whole number from 0 to `most`."""
+    if not isinstance(value, int) or not 0 <= value <= most:
+        raise ValueError(f"{name} must be a whole number from 0 to {most}, got {value!r}")
+    return value
+
+
+def numbers(values, n, name):
+    """Return n numbers that can be drawn, as floats."""
+    for value in values:
+        if not isinstance(value, int | float) or not abs(value) <= LARGEST:  # `not`, for NaN
+            raise ValueError(
+                f"{name} must be numbers from {-LARGEST:g} to {LARGEST:g}, got {value!r}"
+            )
+    if len(values) != n:
+        raise ValueError(f"{name} must be {n} numbers, got {len(values)}")
+    return [float(value) for value in values]

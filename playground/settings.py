@@ -1,0 +1,73 @@
+"""The settings of a run: as they are typed, and as the values that they stand for."""
+
+import argparse
+
+from playground.problems import PROBLEMS
+from train_mlp_numpy import hidden_units, number, rows_or_full
+
+MOST_UNITS = 40  # in a layer: of more, the maps would be too small
+MOST_LAYERS = 2
+MOST_EPOCHS = 20_000  # all are kept
+
+FIRST = {
+    "dataset": "moons",
+    "noise": "0.2",
+    "data_seed": "42",
+    "hidden_units": "20",
+    "learning_rate": "0.01",
+    "batch_size": "16",
+    "seed": "42",
+    "epochs": "1500",
+}
+
+
+def problem(text):
+    """Parse the name of a data set."""
+    if text not in PROBLEMS:
+        names = ", ".join(PROBLEMS)
+        raise argparse.ArgumentTypeError(f"{text!r} is not valid; give one of {names}")
+    return text
+
+
+def layer_sizes(text):
+    """Parse the numbers of hidden units."""
+    sizes = hidden_units(text)
+    if len(sizes) > MOST_LAYERS or max(sizes, default=0) > MOST_UNITS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not valid; give at most {MOST_LAYERS} layers "
+            f"of at most {MOST_UNITS} units, such as 20 or 8,8, or none"
+        )
+    return sizes
+
+
+any_seed = number(int, 0, 2**32 - 1)
+
+PARSERS = {
+    "dataset": problem,
+    "noise": number(float, 0, 1),
+    "data_seed": any_seed,
+    "hidden_units": layer_sizes,
+    "learning_rate": number(float, 1e-6, 100),
+    "batch_size": rows_or_full,
+    "seed": any_seed,
+    "epochs": number(int, 1, MOST_EPOCHS),
+}
+
+
+def parsed(texts):
+    """Return the values of settings. The first one that is not valid is a ValueError."""
+    return {name: value_of(name, texts[name]) for name in PARSERS}
+
+
+def value_of(name, text):
+    """Return the value of a setting; a ValueError names it and says what would be valid."""
+    parse = PARSERS[name]
+    try:
+        return parse(text)
+    except argparse.ArgumentTypeError as error:
+        raise ValueError(f"{label_of(name)}: {error}") from error
+
+
+def label_of(name):
+    """Return the name of a setting as a person reads it: "Learning rate"."""
+    return name.replace("_", " ").capitalize()

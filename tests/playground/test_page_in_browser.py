@@ -1,0 +1,293 @@
+"""The page in a real browser: what is drawn is what was trained, and hands reach the network.
+
+python -m pytest -m browser
+"""
+
+import json
+from functools import partial
+from threading import Thread
+
+import numpy as np
+import pytest
+
+from playground.answers import Answers, explained
+from playground.page import save
+from playground.server import Server
+from tests.browser import (
+    button,
+    need_browser,
+    opened,
+    wait_for_epoch,
+    wait_for_frames,
+    wait_until_idle,
+)
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def browser():
+    need_browser()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        page = opened(driver)
+        yield page.context.browser
+        page.context.browser.close()
+
+
+@pytest.fixture
+def server():
+    """Serve the page with little to train; the Answers of its tabs are in `tabs`."""
+    server = Server(0, partial(Answers, {"epochs": "40", "hidden_units": "6"}), explained)
+    Thread(target=server.serve_forever).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def page(browser, server):
+    return new_page(browser, server)
+
+
+def new_page(browser, server, **options):
+    """Return a page with a playground of its own."""
+    page = browser.new_page(**options)
+    page.errors = []
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.goto(f"http://127.0.0.1:{server.server_port}/")
+    wait_for_frames(page)
+    return page
+
+
+def run_of(server):
+    """Return the run of the tab that asked last."""
+    return list(server.tabs.values())[-1].run
+
+
+def type_into(page, label, text):
+    """Type a text into a field, and wait for what comes of it."""
+    page.get_by_label(label).fill(text)
+    page.get_by_label(label).press("Enter")
+    wait_until_idle(page)
+
+
+def shown(page, expression):
+    """Return what the playground holds: an expression of `view`."""
+    return page.evaluate(
+        f"() => {{ const {{view}} = document.querySelector('.playground'); return {expression} }}"
+    )
+
+
+def fold_on_page(page, j):
+    """Return the two places at which the fold of a unit enters and leaves the map."""
+    return shown(page, f"view.map.foldEnds({j}).map(([x, y]) => view.map.toPage(x, y))")
+
+
+def test_the_loss_that_is_drawn_is_the_loss_that_was_trained(page, server):
+    button(page, "To the end").click()
+    wait_for_epoch(page, 40)
+    run = run_of(server)
+    for epoch in (40, 17, 0):
+        page.get_by_label("Epoch shown").fill(str(epoch))
+        wait_for_epoch(page, epoch)
+        told = page.locator(".row", has=page.get_by_label("Epoch shown")).inner_text()
+        assert f"loss {run.moments[epoch].metrics['train_loss']:.3f}" in told
+        drawn = shown(page, "view.run.params[view.shown]")
+        assert np.allclose(drawn, run.moments[epoch].params, rtol=1e-6)
+    assert page.locator(".note").inner_text() == ""
+    assert page.errors == []
+
+
+def test_pictures_of_another_network_are_told_to_be_wrong(page, server):
+    model = run_of(server).model
+    forward = model.forward
+    model.forward = lambda x: forward(2 * x)
+    button(page, "To the end").click()
+    page.locator(".note", has_text="wrong").wait_for()
+
+
+def test_play_shows_each_epoch_at_first_and_pause_stops_it(page):
+    page.evaluate(
+        """() => {
+          const root = document.querySelector(".playground");
+          window.epochs = [];
+          const note = () => {
+            const epoch = Number(root.dataset.shown);
+            if (epoch !== window.epochs.at(-1)) window.epochs.push(epoch);
+          };
+          new MutationObserver(note).observe(root, { attributeFilter: ["data-shown"] });
+        }"""
+    )
+    button(page, "Play").click()
+    page.wait_for_function("window.epochs.length >= 10")
+    button(page, "Pause").click()
+    epochs = page.evaluate("window.epochs")
+    assert epochs[:10] == list(range(1, 11))
+    wait_until_idle(page)
+    assert shown(page, "view.shown") == page.evaluate("window.epochs.at(-1)")
+
+
+def test_a_fold_that_is_dragged_is_moved_in_python_and_undo_takes_it_back(page, server):
+    type_into(page, "Epochs", "5")
+    button(page, "To the end").click()
+    wait_for_epoch(page, 5)
+    before = run_of(server).moments[5].params.copy()
+    (x0, y0), (x1, y1) = fold_on_page(page, 0)
+    middle = {"x": (x0 + x1) / 2, "y": (y0 + y1) / 2}
+    box = page.locator(".map").bounding_box()
+    page.mouse.move(box["x"] + middle["x"], box["y"] + middle["y"])
+    unit = shown(page, "view.pointed[1]")  # the nearest, if several cross there
+    page.mouse.down()
+    page.mouse.move(box["x"] + middle["x"] + 30, box["y"] + middle["y"] + 20, steps=5)
+    page.mouse.up()
+    wait_until_idle(page)
+    run = run_of(server)
+    (change,) = run.changes
+    assert (change["what"], change["epoch"], change["unit"]) == ("fold", 5, unit)
+    x, y = shown(
+        page, f"view.map.toPlane({{offsetX: {middle['x'] + 30}, offsetY: {middle['y'] + 20}}})"
+    )
+    w1, w2 = run.linears[0].params["weight"][:, unit]
+    distance = abs(w1 * x + w2 * y + run.linears[0].params["bias"][unit]) / np.hypot(w1, w2)
+    assert distance < 0.02  # the fold goes through the place where it was let go
+    button(page, "Undo").click()
+    wait_until_idle(page)
+    assert np.array_equal(run.moments[5].params, before)
+    assert page.errors == []
+
+
+def test_a_click_adds_a_point_there(page, server):
+    page.locator(".map").click(position={"x": 20, "y": 30})
+    wait_until_idle(page)
+    x, y = shown(page, "view.map.toPlane({offsetX: 20, offsetY: 30})")
+    assert run_of(server).data.x_train[-1] == pytest.approx([x, y], abs=0.01)  # half a pixel
+    assert run_of(server).data.y_train[-1].tolist() == [1, 0]
+
+
+def test_by_keyboard_a_fold_moves_and_a_point_is_added(page, server):
+    page.get_by_label("Unit", exact=True).select_option("2")
+    before = run_of(server).moments[0].params.copy()
+    page.locator(".map").press("ArrowRight")
+    wait_until_idle(page)
+    assert run_of(server).changes[0]["unit"] == 2
+    assert not np.array_equal(run_of(server).moments[0].params, before)
+    page.get_by_label("x₁ of a new point").fill("0.5")
+    page.get_by_label("x₂ of a new point").fill("-0.25")
+    page.get_by_label("Class of new points").select_option("class 1")
+    button(page, "Add").click()
+    wait_until_idle(page)
+    assert run_of(server).data.x_train[-1].tolist() == [0.5, -0.25]
+    assert run_of(server).data.y_train[-1].tolist() == [0, 1]
+
+
+def test_a_state_that_is_pasted_into_a_fresh_tab_gives_the_same_pictures(browser, page, server):
+    page.locator(".map").click(position={"x": 20, "y": 30})
+    wait_until_idle(page)
+    button(page, "Step").click()
+    wait_for_epoch(page, 1)
+    type_into(page, "Batch size", "4")
+    wait_until_idle(page)
+    button(page, "To the end").click()
+    wait_for_epoch(page, 40)
+    page.mouse.move(0, 0)  # or a unit might be under it
+    page.wait_for_function("document.querySelector('.playground').view.pointed === null")
+    page.wait_for_function("!document.querySelector('.playground').view.isStale")
+    state = page.get_by_label("State").input_value()
+    assert [change["what"] for change in json.loads(state)["changes"]] == ["point", "batch_size"]
+    other = new_page(browser, server)
+    other.get_by_label("State").fill(state)
+    other.get_by_label("State").press("Enter")
+    wait_for_epoch(other, 40)
+    for name in ("map", "diagram", "curves"):
+        picture = f"document.querySelector('.{name}').toDataURL()"
+        is_same = page.evaluate(picture) == other.evaluate(picture)
+        assert is_same, name
+
+
+def test_a_question_hides_the_best_rule_until_there_is_a_guess(page):
+    caption = page.locator("figure", has=page.locator(".curves"))
+    assert "best rule" in caption.inner_text()
+    button(page, "Much noise").click()
+    wait_until_idle(page)
+    assert "best rule" not in caption.inner_text()
+    type_into(page, "Epochs", "3")
+    wait_until_idle(page)
+    button(page, "80 %").click()
+    page.locator(".question", has_text="What came out").wait_for()
+    assert "best rule" in caption.inner_text()
+    type_into(page, "Noise", "0.3")
+    wait_until_idle(page)
+    assert page.locator(".question").inner_text() == ""
+
+
+def test_a_value_that_is_not_valid_is_told_and_the_last_valid_one_stays(page):
+    type_into(page, "Learning rate", "<b>fast</b>")
+    page.locator(".note", has_text="Learning rate: '<b>fast</b>'").wait_for()  # as text, not HTML
+    assert page.get_by_label("Learning rate").input_value() == "0.01"
+
+
+def test_twenty_seeds_are_dots_and_a_click_on_one_trains_it(page, server):
+    type_into(page, "Epochs", "2")
+    wait_until_idle(page)
+    button(page, "20 seeds").click()
+    page.locator("figure", has_text="20 of 20 seeds").wait_for()
+    wait_until_idle(page)
+    dots = shown(page, "view.ends.dots")
+    assert len(dots) == 20
+    for i, dot in enumerate(dots):
+        for other in dots[:i]:
+            assert np.hypot(dot["x"] - other["x"], dot["y"] - other["y"]) > 3
+    dot = dots[7]
+    page.locator(".ends").click(position={"x": dot["x"], "y": dot["y"]})
+    wait_until_idle(page)
+    assert run_of(server).texts["seed"] == str(dot["end"]["seed"])
+
+
+def test_a_tab_that_was_forgotten_goes_on_from_its_state(page, server):
+    button(page, "Step").click()
+    wait_for_epoch(page, 1)
+    weights = shown(page, "view.run.params[1]")
+    server.tabs.clear()
+    button(page, "Step").click()
+    wait_until_idle(page)
+    assert run_of(server).epoch >= 1
+    assert shown(page, "view.run.params[1]") == weights
+
+
+@pytest.mark.parametrize("width", [900, 1400, 2560])
+def test_nothing_is_clipped_and_nothing_overlaps(browser, server, width):
+    page = new_page(browser, server, viewport={"width": width, "height": 900})
+    parts = page.locator("canvas, figcaption, label, button")
+    boxes = [part.bounding_box() for part in parts.all() if part.is_visible()]
+    for i, box in enumerate(boxes):
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+        for other in boxes[:i]:
+            is_beside = (
+                box["x"] >= other["x"] + other["width"] or other["x"] >= box["x"] + box["width"]
+            )
+            is_below = (
+                box["y"] >= other["y"] + other["height"] or other["y"] >= box["y"] + box["height"]
+            )
+            assert is_beside or is_below
+
+
+def test_a_saved_run_opens_from_disk_and_plays(browser, tmp_path):
+    path = tmp_path / "run.html"
+    save(path, Answers({"epochs": "30"}))
+    page = browser.new_page(viewport={"width": 400, "height": 800})  # a telephone, upright
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(path.as_uri())
+    wait_for_frames(page)
+    assert shown(page, "view.shown") == 30
+    button(page, "Play").click()
+    page.wait_for_function("document.querySelector('.playground').dataset.shown === '3'")
+    wait_for_epoch(page, 30)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert not button(page, "New run").is_visible()
+    assert "python -m playground" in page.locator(".playground").inner_text()
+    assert page.locator(".note").inner_text() == ""
+    assert errors == []
