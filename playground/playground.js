@@ -1366,6 +1366,7 @@ class Playground {
     if (answer.ask === "restore") this.start("rush", answer.goal);
     if (answer.ask === "change" && this.work !== "play") this.tellChange();
     if (this.work === "seeds" && answer.ask === "try_seeds") this.tryMoreSeeds();
+    if (this.work === "play") this.trainAhead();
     if (this.work === "rush") this.rushOn();
   }
 
@@ -1432,13 +1433,15 @@ class Playground {
     else if (this.note.textContent === BUSY) this.note.textContent = "";
   }
 
-  // One epoch a frame at first, then more and more. New ones are asked for in time.
+  // One epoch a frame at first, then more and more.
+  get stride() {
+    return EPOCHS_A_FRAME * (1 + Math.floor(this.shown / 50));
+  }
+
   playOn(now) {
-    const last = this.run.lastEpoch;
-    const stride = EPOCHS_A_FRAME * (1 + Math.floor(this.shown / 50));
-    const next = Math.min(this.shown + stride, this.end);
-    if (last < next + 2 * stride) this.trainOn(4 * stride, this.end);
-    if (next <= last) {
+    this.trainAhead();
+    const next = Math.min(this.shown + this.stride, this.end);
+    if (next <= this.run.lastEpoch) {
       this.show(next);
       this.lastFrame = now;
     }
@@ -1446,6 +1449,12 @@ class Playground {
       this.answerQuestion();
       this.stop();
     }
+  }
+
+  // Ask for the epochs of the next frames in time.
+  trainAhead() {
+    const { stride, shown, run } = this;
+    if (run.lastEpoch < shown + 3 * stride) this.trainOn(4 * stride, this.end);
   }
 
   rushOn() {

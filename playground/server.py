@@ -67,6 +67,7 @@ class Handler(BaseHTTPRequestHandler):
     """
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or the body of an answer waits 40 ms for its head
 
     def do_GET(self):
         """Send the page."""

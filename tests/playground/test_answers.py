@@ -120,6 +120,9 @@ def test_no_run_is_longer_than_what_can_be_kept(monkeypatch, all_time):
     note = ask(answers, "train", n_epochs=1)["note"]
     assert "at most 5 epochs" in note
     assert "new" in note
+    ask(answers, "set_epochs", text="3")
+    content = ask(answers, "change", change={"epoch": 4, **RATE})
+    assert content["texts"]["epochs"] == "5"  # and not 3 more than 4
 
 
 def test_some_batches_of_an_epoch_are_told_with_their_rows():
@@ -221,6 +224,33 @@ def test_a_change_by_hand_ends_a_replay():
     ask(other, "change", change={"epoch": 1, **BATCH})
     train_to(other, 4)
     assert [change["what"] for change in other.run.changes] == ["batch_size"]
+    ask(other, "undo")
+    train_to(other, 4)
+    assert other.run.changes == []
+
+
+def test_undo_ends_a_replay():
+    answers = trained(2)
+    ask(answers, "change", change={"epoch": 0, **BATCH})
+    train_to(answers, 2)
+    ask(answers, "change", change={"epoch": 2, **RATE})
+    other = Answers()
+    ask(other, "restore", text=state_of(answers))
+    ask(other, "undo")
+    train_to(other, 4)
+    assert are_same(other.run, trained(4).run)
+
+
+def test_a_replay_tells_of_a_change_when_it_comes_to_it(no_time):
+    answers = trained(2)
+    ask(answers, "change", change={"epoch": 2, **POINT})
+    other = Answers()
+    ask(other, "restore", text=state_of(answers))
+    for epoch in (1, 2, 3):
+        content, arrays = other.answer({"ask": "train", "values": {"n_epochs": 1}})
+        assert other.run.epoch == epoch
+        assert ("changes" in content) == (epoch == 2)
+        assert len(arrays) == (4 if epoch == 2 else 2)  # then the points, too
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=what)
@@ -251,6 +281,7 @@ LATE = {**POINT, "epoch": 2}
             "no state",
         ),
         (json.dumps({**GOOD, "changes": [{**LATE, "class": 7}]}), "class .* 0 to 1"),
+        (json.dumps({**GOOD, "changes": [{**LATE, **RATE, "value": "x"}]}), "Learning rate: 'x'"),
         (json.dumps({**GOOD, "noise": "loud"}), "Noise: 'loud'"),
     ],
 )

@@ -38,6 +38,11 @@ def server():
         yield server
 
 
+def connected(server):
+    """Return a connection. What is not answered fails in the end, and does not hang."""
+    return socket.create_connection(server.server_address, timeout=60)
+
+
 def request(server, method, path, body="", headers=None):
     """Send a request; return the status, and the text of the answer.
 
@@ -47,7 +52,7 @@ def request(server, method, path, body="", headers=None):
     lines = [f"{method} {path} HTTP/1.1"]
     lines.extend(f"{name}: {value}" for name, value in headers.items())
     head = "\r\n".join([*lines, "", ""])
-    with socket.create_connection(server.server_address) as connection:
+    with connected(server) as connection:
         connection.sendall(f"{head}{body}".encode())
         response = HTTPResponse(connection)
         response.begin()
@@ -144,7 +149,7 @@ def test_its_own_page_is_answered_by_any_name_of_this_machine(host, server):
 def test_what_a_refused_request_holds_is_never_taken_for_the_next_one(server):
     hidden = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     head = b"POST /ask HTTP/1.1\r\nHost: evil.example\r\nContent-Length: %d\r\n\r\n"
-    with socket.create_connection(server.server_address) as connection:
+    with connected(server) as connection:
         connection.sendall(head % len(hidden) + hidden)
         with connection.makefile("rb") as file:
             answer = read_to_end(file)
@@ -164,7 +169,7 @@ def read_to_end(file):
 
 
 def test_a_question_needs_its_length(server):
-    with socket.create_connection(server.server_address) as connection:
+    with connected(server) as connection:
         connection.sendall(b"POST /ask HTTP/1.1\r\nHost: localhost\r\n\r\n")
         response = HTTPResponse(connection)
         response.begin()

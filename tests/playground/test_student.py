@@ -117,8 +117,16 @@ def test_a_fold_is_planted_without_the_help_of_their_network(mine):
     assert train_to(answers, 1) == ""
 
 
-def test_a_bias_may_be_a_row(mine):
-    edit(mine / "modules.py", "np.zeros(out_features)", "np.zeros((1, out_features))")
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("np.zeros(out_features)", "np.zeros((1, out_features))"),
+        ("class ReLU:", "class ReLU:\n    params = {}\n"),
+        ("class SoftMax:", "class SoftMax:\n    params = None\n"),
+    ],
+)
+def test_a_bias_may_be_a_row_and_other_layers_may_have_empty_params(old, new, mine):
+    edit(mine / "modules.py", old, new)
     answers = answers_of(mine)
     assert train_to(answers, 2) == ""
     expected = plain_run(2).moments
