@@ -45,7 +45,7 @@ def main(argv=None):
             new_answers = partial(Answers, texts, load_code, explain)
         try:
             answers = new_answers()  # a mistake in a student's files is told now
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return fail(explain(error))
         if args.save is not None:
             return save_run(args.save, answers)

@@ -2,7 +2,8 @@
 
 A question is a dict of `ask`, one of QUESTIONS, and `values`, the arguments of the method that
 answers it. An answer is a dict, and a list of float32 arrays: the parameters and the metrics of the
-epochs from number `known` on and, unless it is about training alone, the training and test points.
+epochs from number `known` on. Then come the training and the test points, but after `train` only if
+a change was made.
 
 The browser asks, and asks again. So nothing here runs on its own: there is no thread and no queue,
 and a browser that asks no more has stopped it. Training takes SLICE seconds of an answer at most.
@@ -78,7 +79,7 @@ class Answers:
             told = QUESTIONS[ask](self, **question.get("values", {}))
         except KeyboardInterrupt:
             note = "Interrupted."
-        except Exception as error:  # whoever clicked shall see it
+        except (Exception, SystemExit) as error:  # whoever clicked shall see it
             note = self.explain(error)
         self.seconds += time.thread_time() - start
 
@@ -145,11 +146,12 @@ class Answers:
             goal = whole(state["epoch"], MOST_EPOCHS, "epoch")
             texts = {name: str(state[name]) for name in FIRST}
             epochs = [change["epoch"] for change in changes]
-            is_in_order = epochs == sorted(epochs)
-        except (LookupError, TypeError, ValueError, RecursionError):
-            is_in_order = False
-        if not is_in_order:
-            raise ValueError("This text is no state that a playground wrote: copy all of it.")
+            if epochs != sorted(epochs):
+                raise ValueError("the changes must be in the order of their epochs")
+        except (LookupError, TypeError, ValueError, RecursionError) as error:
+            raise ValueError(
+                "This text is no state that a playground wrote: copy all of it."
+            ) from error
         self.begin(texts, changes)
         self.forget_other_seeds(texts)
         return {"known": 0, "goal": goal}
@@ -177,7 +179,7 @@ class Answers:
         return {"known": known}
 
     def train_batches(self, epoch, n_batches):
-        """Show the network after so many batches of the epoch behind this one."""
+        """Show the network after n_batches of the epoch that follows this one."""
         moment, rows = self.run.within_epoch(epoch, n_batches)
         within = {
             "epoch": epoch,
@@ -202,7 +204,7 @@ class Answers:
         """Plant an upward fold, which a stuck network lacks on the moons."""
         network = self.run.network_at(epoch)
         x = self.run.data_at(epoch).x_train
-        unit = describe(network, x)[-1].index  # the one that is missed least
+        unit = describe(network, x)[-1].index  # the smallest fold, which with_fold takes
         planted = with_fold(network, x, 1)
         hidden = planted.layers[0].params
         output = planted.layers[2].params

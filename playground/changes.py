@@ -11,7 +11,8 @@ A change is a dict, which can be written as JSON. All have `epoch`, and `what`:
 
 from playground.settings import MOST_EPOCHS, value_of
 
-LARGEST = 1e6  # of the numbers in a change
+LARGEST = 1e6  # of the parameters in a change
+FARTHEST = 10  # of the coordinates of a point
 
 
 def checked(change, sizes):
@@ -24,7 +25,7 @@ def checked(change, sizes):
         what = change["what"]
         rest = CHECKS[what](change, sizes)
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{change} is no change that a playground makes.") from error
+        raise ValueError(f"{change} is not a change that the playground knows.") from error
     return {"epoch": epoch, "what": what, **rest}
 
 
@@ -34,18 +35,18 @@ def checked_fold(change, sizes):
         raise ValueError("this network has no hidden units")
     fold = {
         "unit": whole(change["unit"], sizes[1] - 1, "unit"),
-        "weight": numbers(change["weight"], 2, "weight"),
-        "bias": numbers([change["bias"]], 1, "bias")[0],
+        "weight": numbers(change["weight"], 2, "weight", LARGEST),
+        "bias": numbers([change["bias"]], 1, "bias", LARGEST)[0],
     }
     if "output" in change:
-        fold["output"] = numbers(change["output"], sizes[2], "output")
+        fold["output"] = numbers(change["output"], sizes[2], "output", LARGEST)
     return fold
 
 
 def checked_point(change, sizes):
     """Return what a point has."""
     return {
-        "point": numbers(change["point"], 2, "point"),
+        "point": numbers(change["point"], 2, "point", FARTHEST),
         "class": whole(change["class"], sizes[-1] - 1, "class"),
     }
 
@@ -72,12 +73,12 @@ def whole(value, most, name):
     return value
 
 
-def numbers(values, n, name):
-    """Return n numbers that can be drawn, as floats."""
+def numbers(values, n, name, largest):
+    """Return n numbers, as floats."""
     for value in values:
-        if not isinstance(value, int | float) or not abs(value) <= LARGEST:  # `not`, for NaN
+        if not isinstance(value, int | float) or not abs(value) <= largest:  # `not`, for NaN
             raise ValueError(
-                f"{name} must be numbers from {-LARGEST:g} to {LARGEST:g}, got {value!r}"
+                f"{name} must be numbers from {-largest:g} to {largest:g}, got {value!r}"
             )
     if len(values) != n:
         raise ValueError(f"{name} must be {n} numbers, got {len(values)}")

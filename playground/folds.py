@@ -6,9 +6,9 @@ A network with one hidden layer and two classes says class 1 where its log-odds 
 
 where a_j is the input of unit j's ReLU, an affine function of x, and W the output layer's weight.
 The unit is flat where a_j < 0 and a tilted plane where a_j > 0: it folds the log-odds along the
-line a_j = 0, upwards if v_j > 0, downwards if v_j < 0. A sum of upward folds is a convex function,
-one of downward folds a concave one, whose positive part is convex as a region. So a network that
-folds one way only can enclose one of the classes in a convex region, and no more.
+line a_j = 0, upwards if v_j > 0, downwards if v_j < 0. A sum of downward folds is a concave
+function, and the region where a concave function is above 0 is convex: it has no dent. So a network
+that folds one way only can enclose one of the classes in a convex region, and no more.
 
 Tables and figures of many networks are in experiments/hidden_units.py.
 """
@@ -127,7 +127,7 @@ def fold_sums(units):
 
 
 def with_fold(model, x, sign, x_1=1):
-    """Return a copy of a network whose least unit folds the log-odds along a vertical line.
+    """Return a copy of a network in which a unit folds the log-odds along a vertical line.
 
     The unit with the smallest fold on the rows of x, of shape (N, 2), becomes
     a = (x_1 - x[:, 0]) / 2, with v = 0.4 sign: upwards for a sign of 1, downwards for -1.

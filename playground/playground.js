@@ -12,6 +12,7 @@ const CLASS_COLORS = [
   [230, 159, 0],
   [0, 158, 115],
 ]; // as in plots.py
+const FOLD_COLORS = ["#003a5c", "#7a5400"]; // the same, darker, to be seen on these
 const GREY = [70, 70, 70];
 const GOOD = "#44aa99"; // as in plots.py
 const BAD = "#882255";
@@ -21,12 +22,12 @@ const BELOW_0 = "#cc3377";
 
 const ASPECT = 3 / 4; // height of a map by its width
 const LARGE_COLUMNS = 120; // of the grid on which a map is computed
-const SMALL_COLUMNS = 28;
-const MOST_LINES = 1000; // that a diagram draws at a time
-const TIMES_FOR_LARGE_GRID = 1000; // weights: of more, the grid is coarser
+const COARSE_COLUMNS = 64; // the same, for a large network
+const SMALL_COLUMNS = 28; // and for the map of a unit in the diagram
+const MOST_LINES = 1000; // that the diagram draws at a time
 
 const HAS_LITTLE_MOTION = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-const FRAME_MS = HAS_LITTLE_MOTION ? 1000 : 25; // from one picture to the next
+const FRAME_MS = HAS_LITTLE_MOTION ? 1000 : 31; // from one picture to the next
 const EPOCHS_A_FRAME = HAS_LITTLE_MOTION ? 30 : 1; // at first, then more
 const BUSY_MS = 2000; // without an answer
 
@@ -111,6 +112,52 @@ function lossOf(layers, points) {
   return sum / points[2].length;
 }
 
+// How much each unit of a network with one hidden layer and two classes bends the log-odds,
+// log(p1 / p0), over the training points: above 0 towards class 1. See `describe` in folds.py.
+
+// Return three columns that span all planes a x₁ + b x₂ + c over some points, each of length 1 and
+// at right angles to the others.
+function planesOver([x, y]) {
+  const columns = [];
+  for (const values of [new Float32Array(x.length).fill(1), x, y]) {
+    const rest = withoutPlanes(values, columns);
+    const length = Math.sqrt(dot(rest, rest));
+    columns.push(rest.map((value) => value / length));
+  }
+  return columns;
+}
+
+// Return values without their part along some columns of length 1.
+function withoutPlanes(values, columns) {
+  const rest = Float64Array.from(values);
+  for (const column of columns) addMultiple(rest, -dot(column, rest), column);
+  return rest;
+}
+
+function dot(a, b) {
+  let sum = 0;
+  for (let k = 0; k < a.length; k++) sum += a[k] * b[k];
+  return sum;
+}
+
+// Return for each hidden unit how much it bends, or null for another form of network.
+function bendsOf(layers, { train, planes }) {
+  if (layers.length !== 2 || layers[1].nOut !== 2) return null;
+  const outputs = evaluate(layers, train)[0].map(relu);
+  return outputs.map((output, j) => {
+    const [towards0, towards1] = weightsFrom(layers, 0, j);
+    const rest = withoutPlanes(output, planes);
+    return (towards1 - towards0) * Math.sqrt(dot(rest, rest) / rest.length);
+  });
+}
+
+// Return how much all units together bend towards each class.
+function sumsOf(bends) {
+  const sums = [0, 0];
+  for (const bend of bends) sums[bend > 0 ? 1 : 0] += Math.abs(bend);
+  return sums;
+}
+
 // Shapes on the plane. A frame is a rectangle of it: `left`, `top`, `width` and `height`.
 
 // Return the frame that holds all points, a little larger.
@@ -155,6 +202,18 @@ function endsOfLine([w1, w2, b], { left, top, width, height }) {
     if (x > left && x < left + width) ends.push([x, y]);
   }
   return ends.length === 2 ? ends : null;
+}
+
+function distance([x0, y0], [x1, y1]) {
+  return Math.hypot(x1 - x0, y1 - y0);
+}
+
+function middleOf([x0, y0], [x1, y1]) {
+  return [(x0 + x1) / 2, (y0 + y1) / 2];
+}
+
+function angleFrom([x0, y0], [x1, y1]) {
+  return Math.atan2(y1 - y0, x1 - x0);
 }
 
 // Return a line w.x + b = 0, shifted.
@@ -295,7 +354,7 @@ function decisionImage(logits, columns) {
   });
 }
 
-// Return an image of a unit: the deeper, the larger its output, as the square root.
+// Return an image of a unit: its depth is the square root of the output, so that small ones show.
 function unitImage(values, columns, color) {
   const largest = values.reduce((a, b) => Math.max(a, b), 1e-12);
   return imageOf(columns, (k) => [color, 0.85 * Math.sqrt(Math.max(0, values[k]) / largest)]);
@@ -305,7 +364,7 @@ function unitImage(values, columns, color) {
 function ticksUpTo(largest, wanted) {
   let step = 10 ** Math.floor(Math.log10(largest / wanted));
   for (const factor of [2, 2.5, 2]) {
-    if (largest / step > wanted) step *= factor;
+    if (largest / step > wanted) step *= factor; // from 1 to 2, 5 and 10
   }
   const ticks = [];
   for (let i = 0; i * step <= largest; i++) ticks.push(Number((i * step).toPrecision(6)));
@@ -355,9 +414,10 @@ function numberField(ariaLabel) {
 // Return a canvas with a caption.
 function picture(className, label) {
   const canvas = make("canvas", { className, role: "img", ariaLabel: label });
+  const caption = make("div", {}, label);
   const told = make("div", { className: "told" });
-  const figure = make("figure", {}, canvas, make("figcaption", {}, label, told));
-  return { canvas, told, figure };
+  const figure = make("figure", {}, canvas, make("figcaption", {}, caption, told));
+  return { canvas, caption, told, figure };
 }
 
 // The pictures. Each draws a `scene`:
@@ -367,8 +427,10 @@ function picture(className, label) {
 //   layers   of the network that is shown
 //   unit     [layer, j], the hidden unit that is looked at, or null
 //   isLarge  whether its map takes the place of the decision map
+//   bends    how much each unit bends the log-odds, or null
 //   rows     numbers of the training points in the batch, or []
-//   ...      and what is to be seen: `hasTestPoints`, `hasBest`, `hasBefore`
+//   hasTestPoints  whether they are drawn
+//   hasAnswers     whether what would answer an open question is drawn
 
 function isSame(unit, layer, j) {
   return unit !== null && unit[0] === layer && unit[1] === j;
@@ -393,14 +455,19 @@ function unitColor(layers, layer, j) {
   return CLASS_COLORS[weights.indexOf(Math.max(...weights))];
 }
 
+const ON_THE_MAP =
+  "Dotted: the folds of the first hidden layer, lines on which a unit begins to rise from 0. " +
+  "Discs: training points. Triangles: test points.";
+const PREDICTIONS =
+  "The colour is the class that the network predicts, deeper where it is more certain. On the " +
+  `black line, two classes are equally probable. ${ON_THE_MAP}`;
+const UNIT_MAP =
+  "The map of a hidden unit: deeper where its output is larger, white where it is 0. " + ON_THE_MAP;
+
 // The plane: what the network predicts, or a unit's map, with points and folds.
 class MapPicture {
   constructor() {
-    const label =
-      "The colour is the class that the network predicts, deeper where it is more certain. On the " +
-      "black line, two classes are equally probable. Dotted: the folds of the hidden units. " +
-      "Discs: training points. Triangles: test points.";
-    Object.assign(this, picture("map", label));
+    Object.assign(this, picture("map", PREDICTIONS));
     this.canvas.tabIndex = 0;
   }
 
@@ -408,9 +475,11 @@ class MapPicture {
     const { pen, width, height } = begin(this.canvas);
     const { run, layers, unit } = scene;
     this.scene = scene;
-    const columns = run.nWeights > TIMES_FOR_LARGE_GRID ? 72 : LARGE_COLUMNS;
+    const columns = run.nWeights > MOST_LINES ? COARSE_COLUMNS : LARGE_COLUMNS;
     const all = evaluate(layers, gridOf(run.frame, columns));
-    if (scene.isLarge && unit) {
+    const isOfUnit = scene.isLarge && unit !== null;
+    this.tell(isOfUnit ? UNIT_MAP : PREDICTIONS);
+    if (isOfUnit) {
       const [layer, j] = unit;
       const image = unitImage(all[layer][j], columns, unitColor(layers, layer, j));
       pen.drawImage(image, 0, 0, width, height);
@@ -419,12 +488,18 @@ class MapPicture {
       pen.drawImage(decisionImage(all.at(-1), columns), 0, 0, width, height);
     }
     pen.drawImage(this.pointsImage(width, height), 0, 0, width, height);
-    if (!scene.isLarge || !unit) this.drawBoundaries(pen, all.at(-1), columns);
+    if (!isOfUnit) this.drawBoundaries(pen, all.at(-1), columns);
     this.drawBatch(pen, width);
     if (layers.length > 1) {
       for (let j = 0; j < layers[0].nOut; j++) this.drawFold(pen, j);
     }
     this.drawTicks(pen, width, height);
+  }
+
+  tell(words) {
+    if (this.caption.textContent === words) return;
+    this.caption.textContent = words;
+    this.canvas.ariaLabel = words;
   }
 
   drawTicks(pen, width, height) {
@@ -500,13 +575,17 @@ class MapPicture {
     }
   }
 
+  // Draw the fold of a unit, the thicker, the more it bends.
   drawFold(pen, j) {
     const ends = this.foldEnds(j);
     if (!ends) return;
+    const { bends } = this.scene;
     const [a, b] = ends.map(([x, y]) => this.toPage(x, y));
     if (!isSame(this.scene.unit, 0, j)) {
+      const color = bends ? FOLD_COLORS[bends[j] > 0 ? 1 : 0] : "black";
+      const width = bends ? 0.8 + Math.min(4, 4 * Math.abs(bends[j])) : 1;
       pen.setLineDash([2, 3]);
-      drawLine(pen, a, b);
+      drawLine(pen, a, b, color, width);
       pen.setLineDash([]);
       return;
     }
@@ -556,8 +635,9 @@ class MapPicture {
 class DiagramPicture {
   constructor() {
     const label =
-      "The network. Lines are weights: black above 0, pink below, thicker if larger. Each node is " +
-      "the map of a hidden unit: white where its ReLU gives 0.";
+      "The network. Lines are weights: black above 0, pink below, thicker if larger. A rectangle " +
+      "is the map of a hidden unit: white where it is 0, and in the colour of the class that it " +
+      "speaks for; grey before the last hidden layer. A layer of many units has several columns.";
     Object.assign(this, picture("diagram", label));
   }
 
@@ -588,7 +668,7 @@ class DiagramPicture {
     const places = sizes.map(() => []);
     columns.forEach(({ layer, c, nColumns, n }, k) => {
       const nRows = Math.ceil(n / nColumns);
-      const shift = nColumns > 1 ? (c % 2) / 2 - 0.25 : 0; // so that lines pass between
+      const shift = nColumns > 1 ? (c % 2) / 2 - 0.25 : 0; // half a row: lines pass between the units
       const gap = Math.min(110, (height - 24) / (nRows + Math.abs(2 * shift)));
       const isEnd = layer === 0 || layer === sizes.length - 1;
       const size = isEnd ? 22 : Math.min(0.62 * step, (gap - 4) / ASPECT);
@@ -654,12 +734,12 @@ class CurvesPicture {
     const { pen, width, height } = begin(this.canvas);
     const { run } = scene;
     this.scene = scene;
-    const before = scene.hasBefore ? run.before : [];
+    const before = scene.hasAnswers ? run.before : [];
     this.last = Math.max(10, run.metrics.length - 1, before.length - 1);
     this.left = 42;
     this.right = width - 20; // half of the last label lies beyond
     const panelHeight = (height - 36) / 2 - 26;
-    const loss = { k: 0, name: "loss (nats)", scale: 1, top: 18, height: panelHeight };
+    const loss = { k: 0, name: "loss (cross-entropy)", scale: 1, top: 18, height: panelHeight };
     const accuracy = { k: 1, name: "accuracy (%)", scale: 100, top: 44 + panelHeight };
     const runs = [
       [before, "#b0b0b0"],
@@ -669,9 +749,13 @@ class CurvesPicture {
     this.drawPanel(pen, { ...accuracy, height: panelHeight, ...this.accuracyRange(runs) }, runs);
     this.drawEpochs(pen, width, height);
     const hints = [];
-    if (before.length > 0) hints.push("Grey: the run before.");
-    if (scene.hasBest)
-      hints.push(`Green: the best rule there is, ${percent(run.best)} on the test points.`);
+    if (before.length > 0) {
+      const { batch_size, learning_rate, seed } = run.textsBefore;
+      const settings = `batch size ${batch_size}, learning rate ${learning_rate}, seed ${seed}`;
+      hints.push(`Grey: the run before (${settings}).`);
+    }
+    if (scene.hasAnswers)
+      hints.push(`Green: the best possible classifier, ${percent(run.best)} on the test points.`);
     if (run.changes.length > 0) hints.push("Small triangles: changes by hand.");
     this.told.textContent = hints.join(" ");
   }
@@ -700,14 +784,14 @@ class CurvesPicture {
 
   // Draw the metrics number k, of training, and k + 2, of testing.
   drawPanel(pen, { k, name, scale, top, height, low, high, ticks }, runs) {
-    const { run, epoch, hasBest } = this.scene;
+    const { run, epoch, hasAnswers } = this.scene;
     const toY = (value) => top + height * (1 - (Math.min(value, high) - low) / (high - low));
     for (const tick of ticks) {
       drawLine(pen, [this.left, toY(tick)], [this.right, toY(tick)], "#dddddd");
       write(pen, Number((scale * tick).toFixed(2)), this.left - 4, toY(tick) + 4, "right");
     }
     write(pen, name, this.left, top - 5);
-    if (k === 1 && hasBest) {
+    if (k === 1 && hasAnswers) {
       drawLine(pen, [this.left, toY(run.best)], [this.right, toY(run.best)], GOOD, 2);
     }
     for (const [metrics, color] of runs) {
@@ -753,13 +837,16 @@ class CurvesPicture {
 // Where each of twenty seeds ends: a dot each, none hidden by another.
 class EndsPicture {
   constructor() {
-    Object.assign(this, picture("ends", "Each dot is a seed, and where its run ends."));
+    Object.assign(
+      this,
+      picture("ends", "Each dot is a seed, and where its run ends. Black: the seed that is shown."),
+    );
     this.dots = [];
   }
 
-  draw({ run, hasEnds }) {
+  draw({ run, hasAnswers }) {
     const { pen, width, height } = begin(this.canvas);
-    const seeds = hasEnds ? run.seeds : null;
+    const seeds = hasAnswers ? run.seeds : null;
     this.dots = [];
     this.told.textContent = this.words(seeds, run.nSeeds);
     if (seeds === null) return;
@@ -792,10 +879,10 @@ class EndsPicture {
   }
 
   words(seeds, nSeeds) {
-    if (seeds === null) return `Press “${nSeeds} seeds” to see them.`;
+    if (seeds === null) return `“${nSeeds} seeds” trains them.`;
     const { ends, bound, texts } = seeds;
     const nDiverged = ends.filter((end) => !("train_loss" in end)).length;
-    const words = [`${ends.length} of ${nSeeds} seeds, batch size ${texts.batch_size}.`];
+    const words = [`${ends.length} of ${nSeeds} seeds at batch size ${texts.batch_size}.`];
     if (nDiverged > 0) {
       words.push(`${nDiverged} diverged: try a learning rate below ${texts.learning_rate}.`);
     }
@@ -804,9 +891,14 @@ class EndsPicture {
   }
 
   wordsOfGroups(ends, bound) {
-    if (bound === null) return "They form no two groups.";
-    const nStuck = ends.filter((end) => end.train_loss > bound).length;
-    return `${nStuck} of them are stuck, above the gap in the losses.`;
+    const nThere = ends.filter((end) => "train_loss" in end).length;
+    if (nThere < 10) return "These are too few to say whether some are stuck.";
+    if (bound === null) return "There are no two groups: no gap says which are stuck.";
+    const stuck = ends.filter((end) => end.train_loss > bound).map((end) => end.seed);
+    return (
+      `Two groups: ${nThere - stuck.length} learn, and ${stuck.length} are stuck, right of the ` +
+      `dashed line: their loss hardly falls any more. These are the seeds ${stuck.join(", ")}.`
+    );
   }
 
   // Return the end whose dot is nearest to the mouse, within seven pixels.
@@ -829,7 +921,8 @@ class RunSoFar {
   constructor() {
     this.params = []; // of each epoch
     this.metrics = []; // [train loss, train accuracy, test loss, test accuracy] of each epoch
-    this.before = []; // the metrics of the run before
+    this.before = []; // the metrics of the run before, and its settings in the end
+    this.textsBefore = null;
     this.seeds = null;
     this.pointsKey = 0; // another number whenever points may have changed
   }
@@ -851,7 +944,10 @@ class RunSoFar {
   // Take an answer: it has the epochs from number `known` on.
   take(answer, buffers) {
     const [params, metrics, train, test] = buffers.map(floatsOf);
-    if (this.metrics.length > answer.known + 1) this.before = this.metrics;
+    if (this.metrics.length > answer.known + 1) {
+      this.before = this.metrics;
+      this.textsBefore = this.textsAt(this.lastEpoch);
+    }
     this.params = this.params.slice(0, answer.known);
     this.metrics = this.metrics.slice(0, answer.known);
     const nParams = params.length / answer.n_new;
@@ -872,6 +968,7 @@ class RunSoFar {
     this.nSeeds = answer.n_seeds;
     this.seeds = answer.seeds;
     this.train = columnsOf(train);
+    this.planes = planesOver(this.train);
     this.test = columnsOf(test);
     this.pointsKey += 1;
     this.frame = this.newFrame();
@@ -909,6 +1006,18 @@ class RunSoFar {
     return size === "full" ? 1 : Math.ceil(this.nTrainAt(epoch) / Number(size));
   }
 
+  // Return how many updates the network has had at an epoch.
+  nUpdatesAt(epoch) {
+    let n = 0;
+    let from = 0;
+    const changed = this.changes.map((change) => change.epoch).filter((other) => other < epoch);
+    for (const to of [...changed, epoch]) {
+      n += (to - from) * this.nBatchesAt(from);
+      from = to;
+    }
+    return n;
+  }
+
   // Return all that must be known to train this run again up to an epoch, as a text.
   stateAt(epoch) {
     const changes = this.changes.filter((change) => change.epoch <= epoch);
@@ -930,33 +1039,229 @@ function columnsOf(flat) {
   return [0, 1, 2].map((column) => flat.filter((_, i) => i % 3 === column));
 }
 
+// Things to try: a question, a guess, and what comes out.
+class QuestionBox {
+  constructor(onguess) {
+    this.element = make("div", { className: "question", role: "status" });
+    this.onguess = onguess;
+    this.ask(null);
+  }
+
+  // Ask the question of a trial, or none.
+  ask(trial) {
+    this.trial = trial;
+    this.guess = "";
+    this.result = "";
+    this.isPast = false;
+    this.show();
+  }
+
+  get isOpen() {
+    return this.trial !== null && this.guess === "";
+  }
+
+  // The settings have changed that the question is about: of it only the advice is left.
+  drop() {
+    if (this.result === "") this.ask(null);
+    this.isPast = true;
+    this.show();
+  }
+
+  takeGuess(guess) {
+    this.guess = guess;
+    this.show();
+    this.onguess(this.trial);
+  }
+
+  // Take what came out of the work, "play" or "seeds", if the question is about that.
+  answer(work, result) {
+    if (this.trial?.work !== work || this.isOpen || this.result !== "") return;
+    this.result = result;
+    this.show();
+  }
+
+  show() {
+    this.element.replaceChildren();
+    if (this.trial === null) return;
+    if (this.isPast) {
+      this.element.append(this.trial.look_at);
+      return;
+    }
+    this.element.append(make("b", {}, this.trial.question), " ");
+    if (this.isOpen) {
+      this.element.append("Your guess: ");
+      for (const guess of this.trial.answers) {
+        const onclick = () => this.takeGuess(guess);
+        this.element.append(make("button", { textContent: guess, onclick }));
+      }
+      return;
+    }
+    this.element.append(`Your guess: ${this.guess}. `);
+    if (this.result !== "") {
+      this.element.append(make("b", {}, `What came out: ${this.result} `), this.trial.look_at);
+    }
+  }
+}
+
+// A hand on the map: by mouse or by keyboard, it moves folds and adds points.
+class Hand {
+  constructor(playground) {
+    this.playground = playground;
+    this.map = playground.map;
+    this.pressed = null; // where the mouse was pressed, and the fold that it holds
+    this.moved = null; // the fold as it was moved, until Python has made the change
+    const { canvas } = this.map;
+    canvas.onpointerdown = (event) => this.press(event);
+    canvas.onpointermove = (event) => this.move(event);
+    canvas.onpointerup = (event) => this.release(event);
+    canvas.onpointercancel = () => this.drop();
+    canvas.onpointerleave = () => this.playground.point(null);
+    canvas.onkeydown = (event) => this.pressKey(event);
+    canvas.onkeyup = () => this.commit();
+    canvas.onblur = () => this.commit();
+  }
+
+  // Return the parameters of an epoch, with the fold where it was moved.
+  paramsWithFold(params) {
+    if (this.moved === null) return params;
+    const { unit, fold } = this.moved;
+    const n = this.playground.run.sizes[1];
+    const changed = params.slice();
+    [changed[unit], changed[n + unit], changed[2 * n + unit]] = fold;
+    return changed;
+  }
+
+  // Let go of all.
+  drop() {
+    this.pressed = null;
+    this.moved = null;
+    this.playground.touch();
+  }
+
+  press(event) {
+    if (this.playground.isRecorded || event.button !== 0) return;
+    const place = this.map.toPlane(event);
+    const unit = this.map.foldAt(place);
+    this.pressed = { x: event.offsetX, y: event.offsetY };
+    if (unit === null || this.map.foldEnds(unit[1]) === null) return;
+    const { work } = this.playground; // to go on with afterwards
+    this.playground.showWholeEpoch();
+    this.playground.point(unit);
+    this.map.canvas.setPointerCapture(event.pointerId);
+    const [a, b] = this.map.foldEnds(unit[1]);
+    const middle = middleOf(a, b);
+    const isTurned = distance(place, middle) > 0.3 * distance(a, b);
+    const fold = foldOf(this.map.scene.layers, unit[1]);
+    Object.assign(this.pressed, { unit: unit[1], from: place, middle, isTurned, fold, work });
+  }
+
+  move(event) {
+    const place = this.map.toPlane(event);
+    if (this.pressed?.unit === undefined) {
+      const unit = this.map.foldAt(place);
+      this.map.canvas.style.cursor = unit ? "grab" : "crosshair";
+      this.playground.point(unit);
+    } else if (this.moved || this.isFarFromPress(event)) {
+      this.moveFold(this.pressed.unit, this.draggedTo(place));
+    }
+  }
+
+  isFarFromPress({ offsetX, offsetY }) {
+    return distance([offsetX, offsetY], [this.pressed.x, this.pressed.y]) > 3;
+  }
+
+  // Return the fold where it was dragged to: by its middle it moves, by an end it turns.
+  draggedTo(place) {
+    const { from, middle, isTurned, fold } = this.pressed;
+    if (!isTurned) return shifted(fold, place[0] - from[0], place[1] - from[1]);
+    return turned(fold, angleFrom(middle, place) - angleFrom(middle, from), middle);
+  }
+
+  release(event) {
+    const { pressed } = this;
+    this.pressed = null;
+    if (pressed === null) return;
+    if (this.moved) this.commit();
+    else this.playground.addPoint(this.map.toPlane(event), event.shiftKey ? 1 : 0);
+    if (pressed.work === "play") this.playground.start("play");
+  }
+
+  // Move the fold of the unit that is looked at, or with Shift turn it.
+  pressKey(event) {
+    const direction = ARROWS[event.key];
+    const unit = this.playground.pointed ?? this.playground.chosen;
+    if (!direction || unit === null || unit[0] !== 0 || this.playground.isRecorded) return;
+    event.preventDefault();
+    this.playground.showWholeEpoch();
+    const ends = this.map.foldEnds(unit[1]);
+    if (ends === null) return;
+    const fold = foldOf(this.map.scene.layers, unit[1]);
+    const step = this.playground.run.frame.width / 100;
+    const [right, up] = direction;
+    const moved = event.shiftKey
+      ? turned(fold, (up - right) / 30, middleOf(...ends))
+      : shifted(fold, step * right, step * up);
+    this.moveFold(unit[1], moved);
+    this.playground.draw(); // now, for the next key
+  }
+
+  moveFold(unit, fold) {
+    this.moved = { unit, fold, number: null };
+    this.playground.isLarge = false;
+    this.playground.touch();
+  }
+
+  // Make the fold as it was moved a change of the run.
+  commit() {
+    if (this.moved === null || this.moved.number !== null || this.pressed !== null) return;
+    const { unit, fold } = this.moved;
+    this.playground.change({ what: "fold", unit, weight: fold.slice(0, 2), bias: fold[2] });
+    if (this.moved) this.moved.number = this.playground.nAsked;
+  }
+
+  // Take the answer to a question: the fold that it was about is where Python says.
+  take(number) {
+    if (this.moved?.number === number) this.moved = null;
+  }
+}
+
+const ARROWS = {
+  ArrowLeft: [-1, 0],
+  ArrowRight: [1, 0],
+  ArrowUp: [0, 1],
+  ArrowDown: [0, -1],
+};
+
 // The playground.
 
 const FIELDS = {
   dataset: ["Data", "The data set"],
-  noise: ["Noise", "Standard deviation of the points, from 0 to 1"],
+  noise: ["Noise", "Standard deviation of the noise on the points, from 0 to 1"],
   data_seed: ["Data seed", "Other points of the same kind"],
   hidden_units: ["Hidden units", "Such as 20, or 8,8 for two layers, or none"],
   seed: ["Seed", "Of the initial weights and the shuffles"],
   learning_rate: [
     "Learning rate",
-    "Factor of the gradient. It can be changed in the middle of a run",
+    "How far an update goes along the gradient. It can be changed in the middle of a run",
   ],
   batch_size: [
     "Batch size",
-    "Rows of an update, or full. It can be changed in the middle of a run",
+    "How many points an update uses, or full for all. It can be changed in the middle of a run",
   ],
-  epochs: ["Epochs", "Where the run ends"],
+  epochs: ["Epochs", "How many epochs the run has"],
 };
 const IN_A_RUN = ["learning_rate", "batch_size"]; // what can be changed without a new one
 
-const HOVER = "Hover over a unit to see its map and its fold.";
+const POINT_AT = "Point at a unit to see its map and its fold.";
 const DRAG = "Drag a fold to move it, or its end to turn it. Click to add a point.";
 const WRONG =
   "These pictures are wrong: they are drawn with ReLU layers and a softmax, and the forward pass " +
   "in Python gives another loss.";
 const BUSY = "Python is busy, or was stopped.";
 const NO_KERNEL = "The kernel was stopped. Run the cell again.";
+const RECORDED =
+  "This is a recorded run. To train networks yourself, run python -m playground in the folder of " +
+  "the project “Neural networks from first principles, in NumPy”.";
 
 class Playground {
   constructor(model, root) {
@@ -965,25 +1270,22 @@ class Playground {
     this.tab = Math.random().toString(36).slice(2);
     this.run = new RunSoFar();
     this.nAsked = 0;
-    this.isWaiting = false; // for the answer to the last question
+    this.asked = null; // the last question
+    this.isWaiting = false; // for its answer
+    this.isLost = false; // nobody will answer any more
     this.work = ""; // "play", "rush" (to `goal`, as fast as it goes), "seeds", or none
     this.goal = 0;
     this.shown = 0; // the epoch that is drawn
-    this.within = null; // what is shown of the epoch behind it, after a few batches
+    this.within = null; // what is shown of the next epoch, after a few of its batches
     this.pointed = null; // [layer, j], the unit under the mouse
     this.chosen = null; // and the one that was chosen
-    this.edited = null; // the parameters with a fold as it is moved
-    this.question = null; // a trial, the guess, and what came out
+    this.isLarge = false; // whether its map takes the place of the decision map
+    this.typing = ""; // the name of the field in which someone types
     this.nFrames = 0;
     this.lastFrame = 0;
     this.build(root);
     this.hear = (answer, buffers) => this.take(answer, buffers);
-    this.isLost = false;
-    this.lose = () => {
-      this.isWaiting = false;
-      this.isLost = model.lostText === undefined; // a server may come back, a kernel does not
-      this.stop(model.lostText ?? NO_KERNEL);
-    };
+    this.lose = () => this.loseAnswer();
     model.on("msg:custom", this.hear);
     model.on("comm_live_update", this.lose);
     this.watcher = new ResizeObserver(() => this.touch());
@@ -1006,18 +1308,24 @@ class Playground {
     this.diagram = new DiagramPicture();
     this.curves = new CurvesPicture();
     this.ends = new EndsPicture();
+    this.hand = new Hand(this);
+    this.questionBox = new QuestionBox((trial) => this.tryOut(trial));
     this.note = make("div", { className: "note", role: "status" });
     this.readout = make("span", {});
-    this.questionBox = make("div", { className: "question", role: "status" });
-    this.root = make(
+    this.trials = make("div", { className: "row" });
+    this.retry = make("button", { textContent: "Try again", onclick: () => this.ask("show") });
+    this.controls = make(
       "div",
-      { className: "playground", view: this },
-      this.buildTrials(),
-      this.questionBox,
+      {},
+      this.trials,
+      this.questionBox.element,
       this.buildFields(),
       this.buildButtons(),
       make("div", { className: "row" }, "Epoch", this.buildSlider(), this.readout),
-      this.note,
+    );
+    this.pictures = make(
+      "div",
+      {},
       make(
         "div",
         { className: "panels" },
@@ -1027,39 +1335,49 @@ class Playground {
       ),
       this.buildState(),
     );
+    this.root = make(
+      "div",
+      { className: "playground", view: this }, // `view` is for tests and measurements
+      this.controls,
+      this.note,
+      this.retry,
+      this.pictures,
+    );
     this.root.onkeydown = (event) => event.stopPropagation(); // or JupyterLab takes the keys
     root.append(this.root);
     this.listen();
     this.stop();
+    this.hideUnlessThere();
     if (this.isRecorded) this.leaveOutWhatTrains();
-  }
-
-  buildTrials() {
-    this.trials = make("div", { className: "row" });
-    return this.trials;
   }
 
   buildFields() {
     this.fields = {};
-    this.settings = make("div", { className: "row" });
+    const fields = make("div", { className: "row" });
     for (const [name, [label, title]] of Object.entries(FIELDS)) {
       const field = name === "dataset" ? make("select", {}) : make("input", { type: "text" });
-      Object.assign(field, { title, ariaLabel: label, onchange: () => this.set(name) });
+      Object.assign(field, { title, ariaLabel: label });
+      field.oninput = () => (this.typing = name);
+      field.onblur = () => (this.typing = "");
+      field.onchange = () => {
+        this.typing = "";
+        this.set(name, field.value.trim());
+      };
       this.fields[name] = field;
-      this.settings.append(make("label", { title }, label, field));
+      fields.append(make("label", { title }, label, field));
     }
-    return this.settings;
+    return fields;
   }
 
   buildButtons() {
     const button = (textContent, title, onclick) => make("button", { textContent, title, onclick });
     this.playButton = button("", "Train while you watch", () => this.play());
     this.playButton.className = "play";
-    this.undoButton = button("Undo", "Take back the last change by hand", () => this.ask("undo"));
+    this.undoButton = button("Undo", "Take back the last change by hand", () => this.undo());
     this.plantButton = button(
       "Plant a fold",
-      "On the moons: turn one unit into the upward fold that stuck networks lack",
-      () => this.ask("plant", { epoch: this.shown }),
+      "On the moons: change one unit so that its fold lies at x₁ = 1",
+      () => this.plant(),
     );
     this.seedsButton = button(
       "",
@@ -1072,19 +1390,17 @@ class Playground {
       button("One batch", "A single update", () => this.stepBatch()),
       button("Step", "One epoch", () => this.start("rush", this.shown + 1)),
       button("To the end", "Train without watching", () => this.start("rush", this.end)),
-      button("New run", "Begin again with these settings, without the changes by hand", () =>
-        this.newRun({}),
+      button(
+        "New run",
+        "Begin again at epoch 0 with the settings in the fields. Folds and points go back",
+        () => this.newRun({}),
       ),
       this.undoButton,
       this.plantButton,
       this.seedsButton,
     ];
-    const test = make(
-      "label",
-      { title: "Show the test points, as triangles" },
-      this.testBox,
-      "test points",
-    );
+    const title = "Show the test points, as triangles";
+    const test = make("label", { title }, this.testBox, "test points");
     return make("div", { className: "row" }, this.playButton, ...this.trainers, test);
   }
 
@@ -1102,23 +1418,21 @@ class Playground {
   buildHands() {
     this.unitList = make("select", { ariaLabel: "Unit" });
     this.unitList.title = "Its fold moves with the arrow keys on the map, and turns with Shift";
-    this.unitList.onchange = () => this.choose(this.unitList.selectedOptions[0].unit);
+    this.unitList.onchange = () => this.choose(this.units[this.unitList.selectedIndex].unit);
     this.x1 = numberField("x₁ of a new point");
     this.x2 = numberField("x₂ of a new point");
     this.classList = make("select", { ariaLabel: "Class of new points" });
     this.classList.title = "Of the points that you add; a click with Shift adds the next class";
     const add = make("button", { textContent: "Add", title: "Add a training point here" });
     add.onclick = () => this.addPoint([this.x1.valueAsNumber, this.x2.valueAsNumber]);
-    this.hands = make(
-      "div",
-      { className: "row" },
-      make("label", {}, "Unit", this.unitList),
+    this.adders = [
       make("label", {}, "x₁", this.x1),
       make("label", {}, "x₂", this.x2),
-      make("label", {}, this.classList),
+      this.classList,
       add,
-    );
-    return this.hands;
+    ];
+    const unit = make("label", {}, "Unit", this.unitList);
+    return make("div", { className: "row" }, unit, ...this.adders);
   }
 
   buildState() {
@@ -1126,8 +1440,8 @@ class Playground {
     this.state.title = "All settings and changes. Copy it to keep this run, or paste one here";
     this.state.onfocus = () => this.state.select();
     this.state.onchange = () => {
-      this.question = null;
-      this.ask("restore", { text: this.state.value });
+      this.questionBox.ask(null);
+      this.restore(this.state.value);
       this.state.blur(); // so that it tells the state again
     };
     this.stateRow = make("div", { className: "row" }, "State", this.state);
@@ -1135,38 +1449,29 @@ class Playground {
   }
 
   leaveOutWhatTrains() {
-    const words =
-      "This is a recorded run. To train networks yourself: python -m playground, in the folder " +
-      "of the project.";
-    this.trials.textContent = words;
+    this.trials.textContent = RECORDED;
     for (const field of Object.values(this.fields)) field.disabled = true;
-    for (const element of [...this.trainers, this.stateRow, this.ends.figure])
-      element.hidden = true;
-    for (const label of [...this.hands.children].slice(1)) label.hidden = true;
+    const parts = [...this.trainers, ...this.adders, this.stateRow, this.ends.figure];
+    for (const part of parts) part.hidden = true;
   }
 
   listen() {
-    const { canvas } = this.map;
-    canvas.onpointerdown = (event) => this.press(event);
-    canvas.onpointermove = (event) => this.move(event);
-    canvas.onpointerup = (event) => this.release(event);
-    canvas.onpointercancel = () => this.drop();
-    canvas.onpointerleave = () => this.point(null);
-    canvas.onkeydown = (event) => this.moveByKey(event);
-    canvas.onkeyup = () => this.commit();
-    canvas.onblur = () => this.commit();
-
     const diagram = this.diagram.canvas;
     diagram.onpointermove = (event) => this.point(this.diagram.unitAt(event), true);
     diagram.onpointerleave = () => this.point(null);
-    diagram.onclick = (event) => this.choose(this.diagram.unitAt(event));
+    diagram.onclick = (event) => this.choose(this.diagram.unitAt(event), true);
 
     const ends = this.ends.canvas;
     ends.onpointermove = (event) => this.tellEnd(this.ends.endAt(event));
-    ends.onclick = (event) => {
-      const end = this.ends.endAt(event);
-      if (end) this.newRun({ ...this.run.seeds.texts, seed: String(end.seed) });
-    };
+    ends.onclick = (event) => this.trainEnd(this.ends.endAt(event));
+  }
+
+  // While there is no run, only a note is there, and a button to ask again.
+  hideUnlessThere() {
+    const { isThere } = this.run;
+    this.controls.hidden = !isThere;
+    this.pictures.hidden = !isThere;
+    this.retry.hidden = isThere || this.isWaiting;
   }
 
   // What a click does.
@@ -1178,10 +1483,6 @@ class Playground {
   play() {
     if (this.work === "play") {
       this.stop();
-      return;
-    }
-    if (!this.run.isThere) {
-      this.ask("show"); // at first there was no answer
       return;
     }
     if (this.shown >= this.end) this.show(0);
@@ -1204,13 +1505,33 @@ class Playground {
       return;
     }
     this.start("seeds");
-    this.ask("try_seeds", { texts: this.run.textsAt(this.shown) });
+    const texts = this.run.textsAt(this.shown);
+    this.ask("try_seeds", { texts }, () => this.tryMoreSeeds());
+  }
+
+  tryMoreSeeds() {
+    const { seeds, nSeeds } = this.run;
+    if (this.work !== "seeds") return;
+    if (seeds.ends.length < nSeeds) {
+      this.ask("try_seeds", {}, () => this.tryMoreSeeds());
+      return;
+    }
+    this.questionBox.answer("seeds", this.ends.words(seeds, nSeeds));
+    this.stop();
+  }
+
+  // Train the seed of a dot.
+  trainEnd(end) {
+    if (!end) return;
+    const texts = { ...this.run.seeds.texts, seed: String(end.seed) };
+    this.stop();
+    this.newRun(texts, () => this.start("rush", this.end));
   }
 
   // Take what was typed into a field.
-  set(name) {
-    const text = this.fields[name].value.trim();
+  set(name, text) {
     if (name === "epochs") {
+      this.questionBox.drop();
       this.ask("set_epochs", { text });
     } else if (IN_A_RUN.includes(name) && (this.shown > 0 || this.run.changes.length > 0)) {
       this.change({ what: name, value: text });
@@ -1220,129 +1541,127 @@ class Playground {
   }
 
   // Begin a run with the settings that are shown, but for these.
-  newRun(texts, question = null) {
+  newRun(texts, then = null) {
     if (this.work !== "play") this.stop();
-    this.question = question;
-    this.ask("new_run", { texts: { ...this.run.textsAt(this.shown), ...texts } });
+    this.questionBox.drop();
+    this.ask("new_run", { texts: { ...this.run.textsAt(this.shown), ...texts } }, then);
   }
 
   change(change) {
-    this.ask("change", { change: { epoch: this.shown, ...change } });
+    this.questionBox.drop();
+    this.ask("change", { change: { epoch: this.shown, ...change } }, () => this.tellChange());
+  }
+
+  undo() {
+    this.questionBox.drop();
+    this.ask("undo");
+  }
+
+  plant() {
+    this.questionBox.drop();
+    this.ask("plant", { epoch: this.shown }, () => {
+      const { unit } = this.run.changes.at(-1);
+      this.choose([0, unit]);
+      this.note.textContent =
+        `Unit ${unit} now has its fold at x₁ = 1, and bends towards class 1. ` +
+        "Play on: does the boundary bend there?";
+    });
   }
 
   addPoint(point, shift = 0) {
+    if (point.some(Number.isNaN)) {
+      this.note.textContent = "A point needs both of its coordinates, such as 0.5 and -0.25.";
+      return;
+    }
     const label = (this.classList.selectedIndex + shift) % this.run.sizes.at(-1);
     this.change({ what: "point", point, class: label });
   }
 
-  // Things to try: a question, a guess, and what comes out.
+  tellChange() {
+    const { what, epoch, value } = this.run.changes.at(-1);
+    if (!(what in FIELDS) || this.work === "play") return;
+    const [label] = FIELDS[what];
+    this.note.textContent =
+      `${label} ${value} from epoch ${epoch} on. Play goes on from there; ` +
+      "“New run” begins again.";
+  }
 
-  tryOut(trial) {
+  // Set up something to try, and ask about it.
+  setUp(trial) {
     this.stop();
-    this.newRun({ ...this.run.firstTexts, ...trial.settings }, { trial, guess: "", result: "" });
+    this.newRun({ ...this.run.firstTexts, ...trial.settings });
+    this.questionBox.ask(trial);
   }
 
-  guess(text) {
-    this.question.guess = text;
-    if (this.question.trial.work === "seeds") this.trySeeds();
+  // Do what a guess is about.
+  tryOut(trial) {
+    if (trial.work === "seeds") this.trySeeds();
     else this.start("play");
-    this.touch();
-  }
-
-  // Keep what came out, when the work that answers a question is done.
-  answerQuestion() {
-    const { question, run } = this;
-    if (!question || question.result || question.trial.work !== this.work) return;
-    const [trainLoss, , , testAccuracy] = run.metrics.at(-1);
-    const accuracy = percent(testAccuracy);
-    question.result =
-      this.work === "seeds"
-        ? this.ends.words(run.seeds, run.nSeeds)
-        : `After ${run.lastEpoch} epochs, train loss ${trainLoss.toFixed(3)}, test accuracy ${accuracy}.`;
-  }
-
-  showQuestion() {
-    const key = JSON.stringify(this.question);
-    if (this.questionKey === key) return;
-    this.questionKey = key;
-    this.questionBox.replaceChildren();
-    if (!this.question) return;
-    const { trial, guess, result } = this.question;
-    this.questionBox.append(make("b", {}, trial.question), " ");
-    if (guess === "") {
-      this.questionBox.append("Your guess: ");
-      for (const answer of trial.answers) {
-        const onclick = () => this.guess(answer);
-        this.questionBox.append(make("button", { textContent: answer, onclick }));
-      }
-      return;
-    }
-    this.questionBox.append(`Your guess: ${guess}. `);
-    if (result) this.questionBox.append(make("b", {}, `What came out: ${result} `));
-    this.questionBox.append(trial.look_at);
   }
 
   // Questions to Python and its answers.
 
-  ask(what, values = {}) {
+  // Ask; `then` is called with the answer, if that is the last one and nothing was wrong.
+  ask(what, values = {}, then = null) {
     if (this.isLost) {
       this.stop(NO_KERNEL);
       return;
     }
     this.nAsked += 1;
+    this.asked = { what, values, then };
     this.isWaiting = true;
     this.askedAt = performance.now();
     this.model.send({ ask: what, tab: this.tab, number: this.nAsked, values });
+    this.hideUnlessThere();
   }
 
   take(answer, buffers) {
     const isMine = answer.tab === this.tab; // in a notebook, a run may be shown twice
-    if (isMine && answer.number === this.nAsked) this.isWaiting = false;
+    const isLast = isMine && answer.number === this.nAsked;
+    if (isLast) this.isWaiting = false;
+    if (isMine) this.hand.take(answer.number);
     if (answer.is_gone) {
-      this.beginFromState();
+      if (isLast) this.beginFromState();
       return;
     }
     if (answer.known === undefined) {
-      this.stop(answer.note); // there is no run
-      return;
+      this.stop(answer.note); // the question was refused
+    } else if (answer.known > this.run.params.length) {
+      this.ask("show"); // another view has trained it
+    } else {
+      this.takeNews(answer, buffers);
+      if (isLast) this.goOn(answer);
     }
-    if (answer.known > this.run.params.length) {
-      this.ask("show"); // another tab has trained it
-      return;
-    }
-    this.run.take(answer, buffers);
-    if (answer.texts) this.takeCircumstances(answer);
-    if (answer.within) this.takeWithin(answer.within);
-    else if (answer.ask !== "train") this.within = null;
-    if (["change", "plant", "undo"].includes(answer.ask) || isNewRun(answer)) {
-      this.shown = this.run.lastEpoch;
-      this.edited = null;
-    }
-    this.root.dataset.kernelSeconds = answer.seconds;
-    if (isMine) this.goOn(answer);
+    this.hideUnlessThere();
     this.touch();
   }
 
-  takeCircumstances(answer) {
-    const { run } = this;
-    fillList(this.fields.dataset, answer.datasets);
-    fillList(
-      this.classList,
-      Array.from({ length: run.sizes.at(-1) }, (_, c) => `class ${c}`),
-    );
-    fillList(this.unitList, ["no unit", ...unitNames(run.sizes)]);
-    [...this.unitList.options].forEach((option, i) => {
-      option.unit = i === 0 ? null : unitNumber(i - 1, run.sizes);
-    });
+  takeNews(answer, buffers) {
+    this.run.take(answer, buffers);
+    this.root.dataset.kernelSeconds = answer.seconds;
+    if (answer.texts) this.fillLists(answer);
+    if (answer.within) this.takeWithin(answer.within);
+    else if (answer.ask !== "train") this.within = null;
+    const isChange = ["change", "plant", "undo"].includes(answer.ask) && !answer.note;
+    if (isChange || isNewRun(answer)) this.shown = this.run.lastEpoch;
     if (isNewRun(answer)) {
       this.pointed = null;
-      this.chosen = null;
+      this.choose(null);
     }
-    this.fieldsKey = null; // so that a text that is not valid goes
+  }
+
+  fillLists(answer) {
+    const { sizes } = this.run;
+    const classes = Array.from({ length: sizes.at(-1) }, (_, c) => `class ${c}`);
+    this.units = [{ unit: null, name: "no unit" }, ...hiddenUnits(sizes)];
+    const names = this.units.map(({ name }) => name);
+    fillList(this.fields.dataset, answer.datasets);
+    fillList(this.classList, classes);
+    fillList(this.unitList, names);
     if (this.trials.childElementCount > 0 || this.isRecorded) return;
     this.trials.append("Try:");
     for (const trial of answer.trials) {
-      const onclick = () => this.tryOut(trial);
+      const onclick = () => this.setUp(trial);
       this.trials.append(make("button", { textContent: trial.name, onclick }));
     }
   }
@@ -1352,47 +1671,57 @@ class Playground {
     this.shown = within.epoch;
   }
 
-  // The server has begun anew, or had too many tabs.
-  beginFromState() {
-    if (this.run.isThere) this.ask("restore", { text: this.run.stateAt(this.shown) });
-    else this.ask("show");
-  }
-
+  // Do what is next, now that the last question is answered.
   goOn(answer) {
     const isWork = ["train", "try_seeds"].includes(answer.ask);
+    if (answer.note && isWork) {
+      this.stop(answer.note);
+      return;
+    }
     if (!isWork) this.note.textContent = answer.note;
-    else if (answer.note) this.stop(answer.note);
     if (answer.note) return;
-    if (answer.ask === "restore") this.start("rush", answer.goal);
-    if (answer.ask === "change" && this.work !== "play") this.tellChange();
-    if (this.work === "seeds" && answer.ask === "try_seeds") this.tryMoreSeeds();
+    this.asked.then?.(answer);
     if (this.work === "play") this.trainAhead();
     if (this.work === "rush") this.rushOn();
   }
 
-  tryMoreSeeds() {
-    const { seeds, nSeeds } = this.run;
-    if (seeds.ends.length < nSeeds) {
-      this.ask("try_seeds");
-    } else {
-      this.answerQuestion();
-      this.stop();
-    }
+  // Begin a run from a state, and train it as far.
+  restore(text, then = null) {
+    this.stop();
+    this.ask("restore", { text }, ({ goal }) => this.start("rush", goal, then));
   }
 
-  tellChange() {
-    const { what, epoch, value } = this.run.changes.at(-1);
-    if (!(what in FIELDS)) return;
-    const [label] = FIELDS[what];
-    this.note.textContent = `${label} ${value} from epoch ${epoch} on. Play goes on from there; “New run” begins again.`;
+  // The server has begun anew, or had too many tabs: restore the run, and ask again.
+  beginFromState() {
+    const { asked, work, goal } = this;
+    if (!this.run.isThere) {
+      this.ask("show");
+      return;
+    }
+    this.restore(this.run.stateAt(this.shown), () => {
+      if (asked.what === "train") this.start(work, goal);
+      else if (asked.what === "try_seeds") this.trySeeds();
+      else this.ask(asked.what, asked.values, asked.then);
+    });
+  }
+
+  // There will be no answer. A server may come back, a kernel does not.
+  loseAnswer() {
+    this.isWaiting = false;
+    this.isLost = this.model.lostText === undefined;
+    this.hand.drop();
+    this.stop(this.model.lostText ?? NO_KERNEL);
+    this.hideUnlessThere();
   }
 
   // Time.
 
-  start(work, goal = 0) {
+  // Begin to work; `then` is called when a rush has come to its goal.
+  start(work, goal = 0, then = null) {
     this.note.textContent = "";
     this.work = work;
     this.goal = goal;
+    this.atGoal = then;
     this.root.dataset.work = work;
     this.playButton.textContent = work === "play" ? "❚❚ Pause" : "▶ Play";
     this.seedsButton.textContent = work === "seeds" ? "Stop" : "20 seeds";
@@ -1410,7 +1739,15 @@ class Playground {
     if (there === this.shown && !this.within) return;
     this.shown = there;
     this.within = null;
-    this.touch();
+    this.hand.drop();
+  }
+
+  // Show the epoch as it was before the batches of the next one: changes are made there.
+  showWholeEpoch() {
+    this.stop();
+    if (this.within === null) return;
+    this.within = null;
+    this.draw();
   }
 
   touch() {
@@ -1439,14 +1776,15 @@ class Playground {
   }
 
   playOn(now) {
+    if (this.hand.moved) return; // Python does not know of it yet
     this.trainAhead();
     const next = Math.min(this.shown + this.stride, this.end);
     if (next <= this.run.lastEpoch) {
       this.show(next);
-      this.lastFrame = now;
+      this.lastFrame = Math.max(this.lastFrame + FRAME_MS, now - FRAME_MS); // a late one catches up
     }
     if (this.shown >= this.end) {
-      this.answerQuestion();
+      this.tellResult();
       this.stop();
     }
   }
@@ -1458,12 +1796,16 @@ class Playground {
   }
 
   rushOn() {
+    if (this.isWaiting && this.asked.what !== "train") return; // the run may become another one
     this.show(this.goal);
-    if (this.shown >= this.goal) {
-      this.stop();
-    } else {
+    if (this.shown < this.goal) {
       this.trainOn(this.goal, this.goal);
+      return;
     }
+    const then = this.atGoal;
+    if (this.goal >= this.end) this.tellResult();
+    this.stop();
+    then?.();
   }
 
   trainOn(nEpochs, end) {
@@ -1479,78 +1821,98 @@ class Playground {
     const start = performance.now();
     this.isStale = false;
     const { run, shown, within } = this;
-    const params = this.edited ?? within?.params ?? run.params[shown];
-    const hasAnswers = !this.question || this.question.guess !== "";
+    const params = this.hand.paramsWithFold(within?.params ?? run.params[shown]);
+    const metrics = within?.metrics ?? run.metrics[shown];
     const scene = {
       run,
       epoch: shown,
       layers: layersOf(params, run.sizes),
       unit: this.pointed ?? this.chosen,
       isLarge: this.isLarge,
+      bends: null,
       rows: within?.rows ?? [],
       hasTestPoints: this.testBox.checked,
-      hasBest: hasAnswers,
-      hasBefore: hasAnswers,
-      hasEnds: hasAnswers,
+      hasAnswers: !this.questionBox.isOpen,
     };
+    scene.bends = bendsOf(scene.layers, run);
     this.map.draw(scene);
     this.diagram.draw(scene);
     this.curves.draw(scene);
     this.ends.draw(scene);
-    this.tell(scene);
+    this.map.told.textContent = scene.unit ? this.wordsOf(scene) : this.wordsOfMap(scene);
+    this.tellEpoch(metrics);
+    this.tellSettings();
+    const isAsTrained = this.hand.moved === null;
+    if (isAsTrained && !isDrawnRight(scene.layers, run.test, metrics[2])) {
+      this.note.textContent = WRONG;
+    }
     this.nFrames += 1;
     const ms = performance.now() - start;
     Object.assign(this.root.dataset, { frames: this.nFrames, shown, ms });
   }
 
-  tell(scene) {
+  tellEpoch([trainLoss, trainAccuracy, testLoss, testAccuracy]) {
     const { run, shown, within } = this;
-    const metrics = within?.metrics ?? run.metrics[shown];
+    const batch = within ? `, batch ${within.batch} of ${run.nBatchesAt(shown)}` : "";
     this.slider.max = run.lastEpoch;
     this.slider.value = shown;
-    this.readout.textContent = this.readoutText(metrics);
-    this.undoButton.disabled = run.changes.length === 0;
-    this.plantButton.disabled = !run.canPlant;
-    if (document.activeElement !== this.state) this.state.value = run.stateAt(shown);
-    this.tellSettings();
-    this.showQuestion();
-    this.map.told.textContent = scene.unit ? this.wordsOf(scene) : this.howTo;
-    if (!this.edited && !isDrawnRight(scene.layers, run.test, metrics[2])) {
-      this.note.textContent = WRONG;
-    }
-  }
-
-  readoutText([trainLoss, trainAccuracy, testLoss, testAccuracy]) {
-    const { within, shown } = this;
-    const batch = within ? `, batch ${within.batch} of ${this.run.nBatchesAt(shown)}` : "";
-    return (
-      `${shown} of ${this.end}${batch} · ` +
+    const nUpdates = run.nUpdatesAt(shown) + (within?.batch ?? 0);
+    this.readout.textContent =
+      `${shown} of ${this.end}${batch} · ${nUpdates.toLocaleString("en")} updates · ` +
       `loss ${trainLoss.toFixed(3)}, test ${testLoss.toFixed(3)} · ` +
-      `accuracy ${percent(trainAccuracy)}, test ${percent(testAccuracy)}`
-    );
+      `accuracy ${percent(trainAccuracy)}, test ${percent(testAccuracy)}`;
   }
 
   // Show the settings of this epoch, but leave the field alone in which someone types.
   tellSettings() {
-    const texts = this.run.textsAt(this.shown);
-    const key = JSON.stringify(texts);
-    if (this.fieldsKey === key) return;
-    this.fieldsKey = key;
-    for (const [name, field] of Object.entries(this.fields)) field.value = texts[name];
+    const { run, shown } = this;
+    const texts = run.textsAt(shown);
+    for (const [name, field] of Object.entries(this.fields)) {
+      if (name !== this.typing && field.value !== texts[name]) field.value = texts[name];
+    }
+    this.undoButton.disabled = run.changes.length === 0;
+    this.plantButton.disabled = !run.canPlant;
+    if (document.activeElement !== this.state) this.state.value = run.stateAt(shown);
   }
 
-  get howTo() {
-    return this.isRecorded ? HOVER : `${HOVER} ${DRAG}`;
+  // Tell what came out of the run, if there was a question about it.
+  tellResult() {
+    const { run } = this;
+    const [trainLoss, , , testAccuracy] = run.metrics.at(-1);
+    const result =
+      `after ${run.lastEpoch} epochs, train loss ${trainLoss.toFixed(3)}, ` +
+      `test accuracy ${percent(testAccuracy)}.`;
+    this.questionBox.answer("play", result);
   }
 
-  wordsOf({ unit: [layer, j], layers }) {
+  wordsOfMap({ bends, rows }) {
+    const words = [];
+    if (rows.length > 0) words.push("Ringed: the points of the last batch.");
+    if (bends) {
+      const [towards0, towards1] = sumsOf(bends).map((sum) => sum.toFixed(2));
+      words.push(
+        `The folds bend the boundary: ${towards0} in all towards class 0 (blue), ` +
+          `${towards1} towards class 1 (orange). Thick ones bend most.`,
+      );
+    }
+    words.push(POINT_AT);
+    if (!this.isRecorded) words.push(DRAG);
+    return words.join(" ");
+  }
+
+  wordsOf({ unit: [layer, j], layers, bends }) {
     const values = evaluate(layers, this.run.train)[layer][j];
-    const fraction = values.filter((value) => value > 0).length / values.length;
-    const words = [`Unit ${j} fires on ${(100 * fraction).toFixed(0)} % of the training points.`];
+    const n = values.filter((value) => value > 0).length;
+    const words = [`Unit ${j} is above 0 on ${n} of ${values.length} training points.`];
+    if (n === 0) words.push("It is dead: no gradient reaches it.");
     if (layer === 0) {
       const [w1, w2, b] = foldOf(layers, j);
       const sum = `${w1.toFixed(2)} x₁ ${signed(w2)} x₂ ${signed(b)}`;
       words.push(`Its output is max(0, ${sum}).`);
+    }
+    if (bends) {
+      const size = Math.abs(bends[j]).toFixed(2);
+      words.push(`It bends the boundary by ${size} towards class ${bends[j] > 0 ? 1 : 0}.`);
     }
     if (layer + 2 === layers.length) {
       const weights = weightsFrom(layers, layer, j).map((w) => w.toFixed(2));
@@ -1566,145 +1928,41 @@ class Playground {
     if (!end) return;
     const loss = end.train_loss.toFixed(3);
     const accuracy = percent(end.test_accuracy);
-    canvas.title = `Seed ${end.seed}: train loss ${loss}, test accuracy ${accuracy}. Click to train it.`;
+    const words = [`Seed ${end.seed}: train loss ${loss}, test accuracy ${accuracy}.`];
+    canvas.title = [...words, "Click to train it."].join(" ");
   }
 
   // Units.
 
+  // Look at the unit under the mouse, or no longer.
   point(unit, isInDiagram = false) {
-    if (this.drag || String(unit) === String(this.pointed)) return;
+    if (this.hand.pressed || String(unit) === String(this.pointed)) return;
     this.pointed = unit;
-    this.isLarge = (isInDiagram && unit !== null) || (unit === null && this.chosen !== null);
+    this.isLarge = isInDiagram && unit !== null;
     this.touch();
   }
 
-  choose(unit) {
+  // Look at a unit from now on.
+  choose(unit, isLarge = false) {
     this.chosen = unit;
-    this.isLarge = unit !== null;
-    const options = [...this.unitList.options];
-    this.unitList.selectedIndex = options.findIndex(
-      (option) => String(option.unit) === String(unit),
+    this.isLarge = isLarge && unit !== null;
+    this.unitList.selectedIndex = this.units.findIndex(
+      (other) => String(other.unit) === String(unit),
     );
     this.touch();
   }
-
-  // Folds and points, by mouse.
-
-  press(event) {
-    if (this.isRecorded) return;
-    const from = this.map.toPlane(event);
-    const unit = this.map.foldAt(from);
-    this.pressed = [event.offsetX, event.offsetY];
-    if (!unit || !this.map.foldEnds(unit[1])) return;
-    const { work } = this; // to go on with afterwards
-    this.stop();
-    this.map.canvas.setPointerCapture(event.pointerId);
-    this.point(unit);
-    const [a, b] = this.map.foldEnds(unit[1]);
-    const middle = [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
-    const fromMiddle = Math.hypot(from[0] - middle[0], from[1] - middle[1]);
-    const isTurned = fromMiddle > 0.3 * Math.hypot(a[0] - b[0], a[1] - b[1]);
-    const fold = foldOf(this.map.scene.layers, unit[1]);
-    this.drag = { j: unit[1], from, middle, isTurned, fold, work };
-  }
-
-  move(event) {
-    const place = this.map.toPlane(event);
-    if (!this.drag) {
-      const unit = this.map.foldAt(place);
-      this.map.canvas.style.cursor = unit ? "grab" : "crosshair";
-      this.point(unit);
-    } else if (this.edited || this.hasMoved(event)) {
-      this.edit(this.drag.j, this.draggedTo(place));
-    }
-  }
-
-  hasMoved({ offsetX, offsetY }) {
-    const [x, y] = this.pressed;
-    return Math.hypot(offsetX - x, offsetY - y) > 3;
-  }
-
-  // Return the fold where it was dragged to: by its middle it moves, by an end it turns.
-  draggedTo(place) {
-    const { from, middle, isTurned, fold } = this.drag;
-    if (!isTurned) return shifted(fold, place[0] - from[0], place[1] - from[1]);
-    const angleOf = ([x, y]) => Math.atan2(y - middle[1], x - middle[0]);
-    return turned(fold, angleOf(place) - angleOf(from), middle);
-  }
-
-  release(event) {
-    const { drag, pressed } = this;
-    this.drag = null;
-    this.pressed = null;
-    if (this.edited) this.commit();
-    else if (pressed) this.addPoint(this.map.toPlane(event), event.shiftKey ? 1 : 0);
-    if (drag?.work === "play") this.start("play");
-  }
-
-  drop() {
-    this.drag = null;
-    this.pressed = null;
-    this.edited = null;
-    this.touch();
-  }
-
-  // And by keyboard.
-
-  moveByKey(event) {
-    const directions = {
-      ArrowLeft: [-1, 0],
-      ArrowRight: [1, 0],
-      ArrowUp: [0, 1],
-      ArrowDown: [0, -1],
-    };
-    const direction = directions[event.key];
-    const unit = this.pointed ?? this.chosen;
-    if (!direction || !unit || unit[0] !== 0 || this.isRecorded) return;
-    event.preventDefault();
-    const ends = this.map.foldEnds(unit[1]);
-    if (!ends) return;
-    const [[x0, y0], [x1, y1]] = ends;
-    const fold = foldOf(this.map.scene.layers, unit[1]);
-    const step = this.run.frame.width / 100;
-    const moved = event.shiftKey
-      ? turned(fold, (direction[0] - direction[1]) / -30, [(x0 + x1) / 2, (y0 + y1) / 2])
-      : shifted(fold, step * direction[0], step * direction[1]);
-    this.stop();
-    this.edit(unit[1], moved);
-    this.draw(); // now, for the next key
-  }
-
-  // Draw the network with another fold.
-  edit(j, fold) {
-    const n = this.run.sizes[1];
-    this.edited = this.run.params[this.shown].slice();
-    [this.edited[j], this.edited[n + j], this.edited[2 * n + j]] = fold;
-    this.editedFold = { unit: j, weight: fold.slice(0, 2), bias: fold[2] };
-    this.within = null; // a change is made at an epoch, not within one
-    this.touch();
-  }
-
-  // Make a fold as it was moved a change of the run. It stays as drawn until the answer comes.
-  commit() {
-    if (!this.edited || this.drag || this.editedFold === null) return;
-    this.change({ what: "fold", ...this.editedFold });
-    this.editedFold = null;
-  }
 }
 
-// Return the names of all hidden units, in the order of their layers.
-function unitNames(sizes) {
-  const names = [];
+// Return all hidden units, [layer, j], and their names.
+function hiddenUnits(sizes) {
+  const units = [];
   sizes.slice(1, -1).forEach((n, layer) => {
-    for (let j = 0; j < n; j++)
-      names.push(sizes.length > 3 ? `${j} of layer ${layer + 1}` : `${j}`);
+    for (let j = 0; j < n; j++) {
+      const name = sizes.length > 3 ? `${j} of layer ${layer + 1}` : `${j}`;
+      units.push({ unit: [layer, j], name });
+    }
   });
-  return names;
-}
-
-// Return [layer, j] of the hidden unit with this number.
-function unitNumber(number, sizes) {
-  return number < sizes[1] ? [0, number] : [1, number - sizes[1]];
+  return units;
 }
 
 // Give a list these options, if it has others.

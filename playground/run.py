@@ -6,6 +6,7 @@ epoch and training on from there gives the same numbers again, to the last digit
 Not here: what a browser may ask (answers.py), and drawing (playground.js).
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from playground.problems import load_problem
 from playground.settings import parsed, value_of
 from train_mlp_numpy import epoch_runner, evaluate
 
-LARGEST = 1e9  # of the parameters that can be drawn: the browser has single precision
+LARGEST = 1e9  # a larger parameter counts as diverged; the browser draws in single precision
 
 
 class Code(NamedTuple):
@@ -41,7 +42,7 @@ PROJECT = Code(MLP, fastest_runner)
 class Moment(NamedTuple):
     """A network after an epoch, how well it does, and the generator of the next shuffles."""
 
-    params: np.ndarray  # weight and bias of each layer, flat, one behind the other
+    params: np.ndarray  # flat: weight, bias, weight, bias and so on
     metrics: dict  # as `evaluate` returns it
     rng_state: tuple
 
@@ -55,8 +56,7 @@ class Run:
         data: the Data that it learns now, with the points that were added by hand.
         moments: a Moment for each epoch so far; the first is from before training.
         changes: the changes made by hand, as `checked` returns them, in the order of their epochs.
-        before_changes: for each of them, the Moment that it replaced, and `epochs` as text, where
-            the run was to end.
+        before_changes: for `undo`, the Moment before each change and the setting `epochs` then.
         planned: changes that are made when training comes to their epoch.
     """
 
@@ -72,6 +72,7 @@ class Run:
         self.rng = as_rng(self.settings["seed"])
         self.code = code
         self.model = code.make_network(2, self.settings["hidden_units"], self.n_classes, self.rng)
+        self.shapes = shapes_of(self.linears)
         self.moments = []
         self.changes = []
         self.before_changes = []
@@ -91,7 +92,7 @@ class Run:
         return [layer for layer in self.model.layers if getattr(layer, "params", None)]
 
     def params(self):
-        """Return all parameters, one behind the other."""
+        """Return all parameters in one flat array: weight, bias, weight, bias and so on."""
         arrays = []
         for linear in self.linears:
             arrays.append(linear.params["weight"].ravel())
@@ -119,8 +120,8 @@ class Run:
             )
         with np.errstate(all="ignore"):
             self.run_epoch(order)
-        is_finite = np.abs(self.params()).max() < LARGEST  # False for NaN, too
-        if not is_finite:
+        is_small_enough = np.abs(self.params()).max() < LARGEST  # False for NaN, too
+        if not is_small_enough:
             raise FloatingPointError(
                 f"Training diverged: try a learning rate below {self.learning_rate:g}."
             )
@@ -136,7 +137,7 @@ class Run:
         return Moment(self.params(), metrics, self.rng.get_state())
 
     def within_epoch(self, epoch, n_batches):
-        """Return the Moment after so many batches of the epoch behind this one, and its last batch.
+        """Return the Moment after n_batches of the epoch that follows this one, and the last batch.
 
         The run stays as it is. The batch is an array of the numbers of its training points.
         """
@@ -160,7 +161,9 @@ class Run:
     def network_at(self, epoch):
         """Return an MLP of this project with the parameters of an epoch."""
         model = MLP(2, self.settings["hidden_units"], self.n_classes)
-        set_params(model.linear_layers, self.moment_at(epoch).params)
+        set_params(
+            model.linear_layers, self.moment_at(epoch).params, shapes_of(model.linear_layers)
+        )
         return model
 
     def data_at(self, epoch):
@@ -194,7 +197,7 @@ class Run:
         """Go on from an epoch as it was kept."""
         moment = self.moment_at(epoch)
         self.rng.set_state(moment.rng_state)
-        set_params(self.linears, moment.params)
+        set_params(self.linears, moment.params, self.shapes)
         self.prepare(epoch)
 
     def go_back(self, epoch):
@@ -236,7 +239,7 @@ class Run:
         unit = fold["unit"]
         hidden = self.linears[0].params
         hidden["weight"][:, unit] = fold["weight"]
-        hidden["bias"][unit] = fold["bias"]
+        hidden["bias"][..., unit] = fold["bias"]  # `...`: a student's bias may be a row, (1, n)
         if "output" in fold:
             self.linears[1].params["weight"][unit] = fold["output"]
 
@@ -251,7 +254,7 @@ class Run:
         self.texts = self.texts | {"epochs": text}
 
     def undo(self):
-        """Take the last change back: the run is again as it was before."""
+        """Take the last change back, and stand at its epoch; later epochs are forgotten."""
         if not self.changes:
             raise ValueError("There is no change to take back.")
         epoch = self.changes[-1]["epoch"]
@@ -263,12 +266,17 @@ class Run:
         self.resume(epoch)
 
 
-def set_params(linears, params):
-    """Give layers these parameters, which lie one behind the other."""
+def shapes_of(linears):
+    """Return the shapes of the weight and the bias of each layer."""
+    return [(linear.params["weight"].shape, linear.params["bias"].shape) for linear in linears]
+
+
+def set_params(linears, params, shapes):
+    """Give layers these parameters, from one flat array."""
     start = 0
-    for linear in linears:
-        for name in ("weight", "bias"):
+    for linear, layer_shapes in zip(linears, shapes, strict=True):
+        for name, shape in zip(("weight", "bias"), layer_shapes, strict=True):
+            end = start + math.prod(shape)
             old = linear.params[name]
-            end = start + old.size
-            linear.params[name] = params[start:end].reshape(old.shape).astype(old.dtype)
+            linear.params[name] = params[start:end].reshape(shape).astype(old.dtype)
             start = end

@@ -2,37 +2,37 @@
 
 import math
 import time
-
-import numpy as np
+from itertools import pairwise
 
 from playground.run import Run
 from playground.settings import parsed
 
 N_SEEDS = 20
-FEWEST_RUNS = 10  # from which on two groups can be told from chance
-GAP = 1.5  # the ratio of neighbouring losses that parts two groups
+FEWEST_RUNS = 10  # with fewer, a gap may be chance
+GAP = 1.5  # the ratio of neighbouring losses above which there are two groups
 LEARNED = 0.05  # a network with a smaller loss is never stuck
 
 
 def stuck_bound(losses):
-    """Return the bound between two groups of final training losses, or infinity for a single group.
+    """Return the loss above which a run is stuck, or infinity where none is.
 
-    This is what *stuck* means in this project: runs with equal settings are sorted by their final
-    training loss. Where neighbours differ most, as a ratio, they part into two groups, if that
-    ratio is above GAP and there are FEWEST_RUNS or more. The bound is the geometric mean of these
-    two neighbours. A run is stuck if its loss is above the bound. A run alone is never stuck, nor
-    is one whose loss is below LEARNED: where all networks learn their task, such ratios say little.
+    This is what *stuck* means in this project. Sort the final training losses of at least
+    FEWEST_RUNS runs with equal settings, and divide each by the one before. If the largest ratio is
+    above GAP, the losses form two groups there, and the runs of the upper group are stuck. The
+    bound is the geometric mean of the two losses beside the gap.
 
-    A loss of 0 has no ratio to its neighbour; then, too, the bound is infinity.
+    Losses below LEARNED are never stuck, so a gap must end above it. One run alone is never stuck.
     """
-    losses = np.sort(losses)
-    if len(losses) < FEWEST_RUNS or losses[0] == 0:
-        return math.inf
-    ratios = losses[1:] / losses[:-1]
-    widest = ratios.argmax()
-    if ratios[widest] <= GAP or losses[widest + 1] < LEARNED:
-        return math.inf
-    return math.sqrt(losses[widest] * losses[widest + 1])
+    bound = math.inf
+    if len(losses) < FEWEST_RUNS:
+        return bound
+    widest = GAP
+    for lower, upper in pairwise(sorted(losses)):
+        ratio = upper / max(lower, 1e-15)  # a loss may be 0
+        if ratio > widest and upper >= LEARNED:
+            widest = ratio
+            bound = math.sqrt(lower * upper)
+    return bound
 
 
 class Seeds:

@@ -45,7 +45,7 @@ class Server(ThreadingHTTPServer):
             else:
                 try:
                     answers = self.new_answers()
-                except Exception as error:
+                except (Exception, SystemExit) as error:
                     return {"note": self.explain(error)}, []
             self.tabs[tab] = answers
             if len(self.tabs) > MOST_TABS:
@@ -67,7 +67,7 @@ class Handler(BaseHTTPRequestHandler):
     """
 
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # or the body of an answer waits 40 ms for its head
+    disable_nagle_algorithm = True  # send all at once; else each answer is 40 ms late
 
     def do_GET(self):
         """Send the page."""

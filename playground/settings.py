@@ -31,12 +31,16 @@ def problem(text):
 
 def layer_sizes(text):
     """Parse the numbers of hidden units."""
-    sizes = hidden_units(text)
+    message = (
+        f"{text!r} is not valid; give at most {MOST_LAYERS} layers of at most {MOST_UNITS} units, "
+        "such as 20 or 8,8, or none"
+    )
+    try:
+        sizes = hidden_units(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(message) from error
     if len(sizes) > MOST_LAYERS or max(sizes, default=0) > MOST_UNITS:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not valid; give at most {MOST_LAYERS} layers "
-            f"of at most {MOST_UNITS} units, such as 20 or 8,8, or none"
-        )
+        raise argparse.ArgumentTypeError(message)
     return sizes
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 import train_mlp_numpy
 from playground.answers import explained
-from playground.run import Code
+from playground.run import Code, shapes_of
 
 FILES = ("modules", "mlp_numpy")
 
@@ -40,9 +40,9 @@ def load(folder):
 def imported(folder):
     """Return the student's modules, in the order of FILES.
 
-    They are run from their source, and no file is cached: a cached one is taken as new if the
-    source has changed within a second. This project's modules of the same names have their place
-    again afterwards.
+    They are run from their source, and no .pyc file is used: after two edits within one second,
+    Python would take the old one. This project's modules of the same names have their place again
+    afterwards.
     """
     before = dict(sys.modules)
     caches_nothing = sys.dont_write_bytecode
@@ -115,13 +115,24 @@ def check_params(model, sizes):
 def runner_with(cross_entropy):
     """Return an epoch_runner that trains with this class as the loss.
 
-    It is the loop of train_mlp_numpy.py as it stands; only its CrossEntropy is another class.
+    It is a copy of train_epoch in which the name CrossEntropy means the student's class.
     """
     names = vars(train_mlp_numpy) | {"CrossEntropy": cross_entropy}
     train_epoch = FunctionType(train_mlp_numpy.train_epoch.__code__, names)
 
     def epoch_runner(model, data, batch_size, learning_rate):
-        return partial(train_epoch, model, data, batch_size, learning_rate)
+        linears = [layer for layer in model.layers if getattr(layer, "params", None)]
+        shapes = shapes_of(linears)
+
+        def run_epoch(order):
+            train_epoch(model, data, batch_size, learning_rate, order)
+            if shapes_of(linears) != shapes:  # a gradient of another shape was broadcast
+                raise ValueError(
+                    "`grads` must have the shapes of `params`. Before the update, weight and bias "
+                    f"of each layer had the shapes {shapes}, and now {shapes_of(linears)}."
+                )
+
+        return run_epoch
 
     return epoch_runner
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import time
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from playground.settings import FIRST
 from train_mlp_numpy import as_history
 
 HERE = Path(__file__).parent
+STILL_SECONDS = 10  # of training for the picture that stands for a playground
 HINT = "This is a picture. The playground itself needs a kernel: Run > Run All Cells."
 
 
@@ -77,13 +79,17 @@ class Playground(anywidget.AnyWidget):
 
 
 def still(answers):
-    """Return a PNG of how a run of these Answers ends: its boundary, loss and accuracy."""
+    """Return a PNG of how a run of these Answers ends: its boundary, loss and accuracy.
+
+    It ends earlier where training takes long, diverges, or meets a mistake in a student's files.
+    """
     run = Run(answers.run.texts, answers.run.code)
+    end = time.monotonic() + STILL_SECONDS
     try:
-        while run.epoch < run.settings["epochs"]:
+        while run.epoch < run.settings["epochs"] and time.monotonic() < end:
             run.advance()
-    except FloatingPointError:
-        run.go_back(run.epoch)  # it diverged: to the last epoch that is whole
+    except Exception:  # the playground tells it when it is played
+        run.go_back(run.epoch)
 
     with plots.plt.style.context("default"):  # whatever the user's settings of matplotlib are
         figure, panels = plots.new_figure(12, 4.2, 1, 3)

@@ -68,8 +68,8 @@ def run_of(server):
 
 def type_into(page, label, text):
     """Type a text into a field, and wait for what comes of it."""
-    page.get_by_label(label).fill(text)
-    page.get_by_label(label).press("Enter")
+    page.get_by_label(label, exact=True).fill(text)
+    page.get_by_label(label, exact=True).press("Enter")
     wait_until_idle(page)
 
 
@@ -83,6 +83,21 @@ def shown(page, expression):
 def fold_on_page(page, j):
     """Return the two places at which the fold of a unit enters and leaves the map."""
     return shown(page, f"view.map.foldEnds({j}).map(([x, y]) => view.map.toPage(x, y))")
+
+
+def watch_epochs(page):
+    """Let the page collect the epochs that it shows, in window.epochs."""
+    page.evaluate(
+        """() => {
+          const root = document.querySelector(".playground");
+          window.epochs = [];
+          const note = () => {
+            const epoch = Number(root.dataset.shown);
+            if (epoch !== window.epochs.at(-1)) window.epochs.push(epoch);
+          };
+          new MutationObserver(note).observe(root, { attributeFilter: ["data-shown"] });
+        }"""
+    )
 
 
 def test_the_loss_that_is_drawn_is_the_loss_that_was_trained(page, server):
@@ -109,17 +124,7 @@ def test_pictures_of_another_network_are_told_to_be_wrong(page, server):
 
 
 def test_play_shows_each_epoch_at_first_and_pause_stops_it(page):
-    page.evaluate(
-        """() => {
-          const root = document.querySelector(".playground");
-          window.epochs = [];
-          const note = () => {
-            const epoch = Number(root.dataset.shown);
-            if (epoch !== window.epochs.at(-1)) window.epochs.push(epoch);
-          };
-          new MutationObserver(note).observe(root, { attributeFilter: ["data-shown"] });
-        }"""
-    )
+    watch_epochs(page)
     button(page, "Play").click()
     page.wait_for_function("window.epochs.length >= 10")
     button(page, "Pause").click()
@@ -208,17 +213,24 @@ def test_a_state_that_is_pasted_into_a_fresh_tab_gives_the_same_pictures(browser
 
 def test_a_question_hides_the_best_rule_until_there_is_a_guess(page):
     caption = page.locator("figure", has=page.locator(".curves"))
-    assert "best rule" in caption.inner_text()
-    button(page, "Much noise").click()
+    assert "best possible" in caption.inner_text()
+    button(page, "Large steps").click()
     wait_until_idle(page)
-    assert "best rule" not in caption.inner_text()
-    type_into(page, "Epochs", "3")
-    wait_until_idle(page)
-    button(page, "80 %").click()
-    page.locator(".question", has_text="What came out").wait_for()
-    assert "best rule" in caption.inner_text()
+    assert "best possible" not in caption.inner_text()
+    button(page, "yes").click()
+    button(page, "To the end").click()
+    page.locator(".question", has_text="What came out: after 100 epochs").wait_for()
+    assert "best possible" in caption.inner_text()
     type_into(page, "Noise", "0.3")
+    assert "What came out" not in page.locator(".question").inner_text()
+
+
+def test_a_question_goes_when_what_it_asks_about_changes(page):
+    button(page, "Full batch").click()
     wait_until_idle(page)
+    button(page, "higher").click()
+    button(page, "Pause").click()
+    type_into(page, "Batch size", "16")
     assert page.locator(".question").inner_text() == ""
 
 
@@ -241,19 +253,99 @@ def test_twenty_seeds_are_dots_and_a_click_on_one_trains_it(page, server):
             assert np.hypot(dot["x"] - other["x"], dot["y"] - other["y"]) > 3
     dot = dots[7]
     page.locator(".ends").click(position={"x": dot["x"], "y": dot["y"]})
-    wait_until_idle(page)
-    assert run_of(server).texts["seed"] == str(dot["end"]["seed"])
+    wait_for_epoch(page, 2)
+    run = run_of(server)
+    assert run.texts["seed"] == str(dot["end"]["seed"])
+    assert run.moments[2].metrics["train_loss"] == pytest.approx(dot["end"]["train_loss"])
 
 
-def test_a_tab_that_was_forgotten_goes_on_from_its_state(page, server):
+def test_a_tab_that_was_forgotten_goes_on_from_its_state_with_what_was_asked(page, server):
     button(page, "Step").click()
     wait_for_epoch(page, 1)
     weights = shown(page, "view.run.params[1]")
     server.tabs.clear()
     button(page, "Step").click()
-    wait_until_idle(page)
-    assert run_of(server).epoch >= 1
+    wait_for_epoch(page, 2)
     assert shown(page, "view.run.params[1]") == weights
+    server.tabs.clear()
+    type_into(page, "Seed", "9")
+    assert run_of(server).texts["seed"] == "9"
+
+
+def test_where_no_run_can_begin_it_is_told_and_can_be_tried_again(browser):
+    is_broken = [True]
+
+    def new_answers():
+        if is_broken:
+            raise ValueError("modules.py is broken")
+        return Answers()
+
+    server = Server(0, new_answers, explained)
+    Thread(target=server.serve_forever).start()
+    page = browser.new_page()
+    page.goto(f"http://127.0.0.1:{server.server_port}/")
+    page.locator(".note", has_text="modules.py is broken").wait_for()
+    assert not button(page, "Play").is_visible()
+    is_broken.clear()
+    button(page, "Try again").click()
+    wait_for_frames(page)
+    assert button(page, "Play").is_visible()
+    server.shutdown()
+    server.server_close()
+
+
+def test_without_a_server_a_dragged_fold_goes_back_and_that_is_told(page, server):
+    button(page, "To the end").click()
+    wait_for_epoch(page, 40)
+    page.get_by_label("Unit", exact=True).select_option("2")
+    server.shutdown()
+    server.server_close()
+    page.route("**/ask", lambda route: route.abort())
+    page.locator(".map").press("ArrowRight")
+    page.locator(".note", has_text="server has ended").wait_for()
+    assert shown(page, "view.hand.moved") is None
+    assert shown(page, "view.run.params[view.shown]") == shown(page, "view.run.params[40]")
+
+
+def test_a_change_that_is_refused_leaves_the_epoch_that_is_shown(page):
+    button(page, "To the end").click()
+    wait_for_epoch(page, 40)
+    page.get_by_label("Epoch shown").fill("10")
+    type_into(page, "Learning rate", "x")
+    assert page.locator(".note", has_text="Learning rate").is_visible()
+    assert shown(page, "view.shown") == 10
+    assert page.get_by_label("Learning rate").input_value() == "0.01"
+
+
+def test_what_is_typed_stays_while_seeds_are_trained(page):
+    button(page, "20 seeds").click()
+    page.get_by_label("Seed", exact=True).press_sequentially("789", delay=100)
+    assert "789" in page.get_by_label("Seed", exact=True).input_value()
+
+
+def test_each_of_several_fast_keys_moves_the_fold(page, server):
+    page.get_by_label("Unit", exact=True).select_option("2")
+    before = shown(page, "[...view.map.scene.layers[0].bias]")[2]
+    for _ in range(5):
+        page.locator(".map").press("ArrowRight")
+    wait_until_idle(page)
+    weight = run_of(server).linears[0].params["weight"][0, 2]
+    bias = run_of(server).linears[0].params["bias"][2]
+    step = shown(page, "view.run.frame.width") / 100
+    assert bias == pytest.approx(before - 5 * step * weight, rel=1e-4)
+
+
+def test_training_that_diverges_is_told_with_the_remedy(page):
+    type_into(page, "Hidden units", "20")
+    type_into(page, "Learning rate", "100")
+    type_into(page, "Batch size", "full")
+    button(page, "To the end").click()
+    page.locator(".note", has_text="try a learning rate below 100").wait_for()
+    last = shown(page, "view.shown")
+    assert last < 40
+    type_into(page, "Learning rate", "0.01")
+    button(page, "Step").click()
+    wait_for_epoch(page, last + 1)
 
 
 @pytest.mark.parametrize("width", [900, 1400, 2560])
@@ -283,9 +375,10 @@ def test_a_saved_run_opens_from_disk_and_plays(browser, tmp_path):
     page.goto(path.as_uri())
     wait_for_frames(page)
     assert shown(page, "view.shown") == 30
+    watch_epochs(page)
     button(page, "Play").click()
-    page.wait_for_function("document.querySelector('.playground').dataset.shown === '3'")
     wait_for_epoch(page, 30)
+    assert page.evaluate("window.epochs") == list(range(1, 31))
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     assert not button(page, "New run").is_visible()
     assert "python -m playground" in page.locator(".playground").inner_text()

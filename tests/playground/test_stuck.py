@@ -41,6 +41,15 @@ def test_the_order_of_the_runs_does_not_count_and_they_stay_as_they_are():
     assert np.array_equal(losses, before)
 
 
+def test_a_gap_among_networks_that_have_learned_does_not_count():
+    learned = [*8 * [0.0003], 0.007]  # a wider gap, as a ratio
+    assert n_stuck([*learned, 0.09, 0.27]) == 2
+
+
+def test_a_loss_of_0_is_the_lower_group():
+    assert n_stuck([0, *9 * [0.25]]) == 9
+
+
 def test_one_run_of_ten_can_be_stuck_and_so_can_nine():
     assert n_stuck([*9 * [0.08], 0.25]) == 1
     assert n_stuck([0.08, *9 * [0.25]]) == 9
@@ -62,7 +71,6 @@ def test_of_several_gaps_the_one_of_the_largest_ratio_splits_the_runs():
         10 * [0.25],  # all alike, however high
         np.linspace(0.05, 0.3, 30),  # far apart, but with no gap
         [*5 * [0.2], *5 * [0.3]],  # a gap, but of no more than half as much again
-        [0, *9 * [0.25]],  # of a 0 there is no ratio
         10 * [0],
         [*5 * [0.001], *5 * [0.01]],  # a gap, but all have learned their task
     ],

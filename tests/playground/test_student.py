@@ -18,7 +18,17 @@ from playground import student
 from playground.answers import Answers
 from playground.run import Code, Run
 from playground.settings import FIRST
-from tests.playground.asking import CHANGES, PLANTED, SMALL, are_same, ask, is_same, train_to, what
+from tests.playground.asking import (
+    CHANGES,
+    FOLD,
+    PLANTED,
+    SMALL,
+    are_same,
+    ask,
+    is_same,
+    train_to,
+    what,
+)
 from train_mlp_numpy import epoch_runner, evaluate
 
 ROOT = Path(__file__).parents[2]
@@ -128,12 +138,15 @@ def test_a_fold_is_planted_without_the_help_of_their_network(mine):
 def test_a_bias_may_be_a_row_and_other_layers_may_have_empty_params(old, new, mine):
     edit(mine / "modules.py", old, new)
     answers = answers_of(mine)
+    expected = plain_run(2)
     assert train_to(answers, 2) == ""
-    expected = plain_run(2).moments
-    assert all(map(is_same, answers.run.moments, expected))
-    answers.run.go_back(1)
+    assert are_same(answers.run, expected)
+    change = {"epoch": 1, **FOLD}
+    ask(answers, "change", change=change)
+    expected.change(change)
     train_to(answers, 2)
-    assert all(map(is_same, answers.run.moments, expected))
+    expected.advance()
+    assert are_same(answers.run, expected)
 
 
 def test_they_may_have_files_of_their_own(mine):
@@ -271,6 +284,25 @@ def test_what_fails_in_training_is_told_with_its_line_and_the_network_stays(
 def test_a_network_of_another_form_is_told_with_what_is_needed(file, old, new, told, mine):
     edit(mine / file, old, new)
     assert re.search(told, refusal(mine))
+
+
+def test_a_gradient_of_another_shape_is_told_and_training_can_go_on_when_it_is_mended(mine):
+    right = 'self.grads["bias"] = dout.sum(axis=0)'
+    wrong = 'self.grads["bias"] = dout'
+    edit(mine / "modules.py", right, wrong)
+    answers = answers_of(mine)
+    content = ask(answers, "train", n_epochs=1)
+    assert "`grads` must have the shapes of `params`" in content["note"]
+    assert answers.run.epoch == 0
+    edit(mine / "modules.py", wrong, right)
+    assert ask(answers, "new_run", texts={})["note"] == ""
+    assert ask(answers, "train", n_epochs=1)["note"] == ""
+
+
+def test_a_file_that_ends_the_program_is_told(mine):
+    answers = answers_of(mine)
+    edit(mine / "modules.py", "import numpy as np", "import numpy as np\nraise SystemExit(3)")
+    assert "SystemExit: 3" in ask(answers, "new_run", texts={})["note"]
 
 
 def test_a_network_without_a_list_of_its_layers_is_told(mine):

@@ -41,6 +41,7 @@ def losses_of(batch_size):
 def test_with_the_full_batch_the_loss_falls_less_far():
     assert SETTINGS["Full batch"] == {"batch_size": "full"}
     assert losses_of("full")[42] > 3 * losses_of("16")[42]
+    assert losses_of("16")[42] == pytest.approx(0.085, abs=0.001)  # as the question says
 
 
 def test_another_seed_is_stuck_and_row_by_row_it_is_not():
