@@ -290,7 +290,7 @@ def test_a_gradient_of_another_shape_is_told_and_training_can_go_on_when_it_is_m
     right = 'self.grads["bias"] = dout.sum(axis=0)'
     wrong = 'self.grads["bias"] = dout'
     edit(mine / "modules.py", right, wrong)
-    answers = answers_of(mine)
+    answers = answers_of(mine, batch_size="16")
     content = ask(answers, "train", n_epochs=1)
     assert "`grads` must have the shapes of `params`" in content["note"]
     assert answers.run.epoch == 0
