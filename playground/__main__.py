@@ -18,7 +18,7 @@ from playground.server import Server
 from playground.settings import FIRST, PARSERS
 from train_mlp_numpy import fail, new_parser, number
 
-N_PORTS = 100  # that are tried, from --port on
+N_PORTS = 100  # ports to try, from --port upwards
 
 HELP = {
     "dataset": "the data set",

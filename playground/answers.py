@@ -79,7 +79,7 @@ class Answers:
             told = QUESTIONS[ask](self, **question.get("values", {}))
         except KeyboardInterrupt:
             note = "Interrupted."
-        except (Exception, SystemExit) as error:  # whoever clicked shall see it
+        except (Exception, SystemExit) as error:  # the person who clicked must see it
             note = self.explain(error)
         self.seconds += time.thread_time() - start
 

@@ -11,8 +11,8 @@ A change is a dict, which can be written as JSON. All have `epoch`, and `what`:
 
 from playground.settings import MOST_EPOCHS, value_of
 
-LARGEST = 1e6  # of the parameters in a change
-FARTHEST = 10  # of the coordinates of a point
+LARGEST = 1e6  # the largest parameter in a change
+FARTHEST = 10  # the largest coordinate of a point
 
 
 def checked(change, sizes):

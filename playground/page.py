@@ -47,5 +47,5 @@ def save(path, answers):
         scratch.write_text(text, encoding="utf-8")
         os.replace(scratch, path)  # only now, so that there is never half a file at `path`
     finally:
-        scratch.unlink(missing_ok=True)  # of a full disk, or Ctrl-C
+        scratch.unlink(missing_ok=True)  # if the disk was full, or Ctrl-C came
     return note

@@ -4,8 +4,9 @@
 // to draw it. So neither the slider nor a fold that is dragged waits for an answer. That both agree
 // is checked with every picture: see `isDrawnRight`.
 //
-// In this order: the network, shapes on the plane, tools for drawing, the four pictures, what the
-// browser knows of a run, and the playground itself.
+// In this order: the network, how much its units bend, shapes on the plane, tools for drawing, the
+// four pictures, what the browser knows of a run, the questions to the person, the hand on the map,
+// and the playground itself.
 
 const CLASS_COLORS = [
   [0, 114, 178],

@@ -8,9 +8,9 @@ from threading import Lock
 
 from playground.page import packed, page
 
-MOST_BYTES = 1_000_000  # of a question
+MOST_BYTES = 1_000_000  # a longer question is refused
 MOST_TABS = 16
-NAMES = ("127.0.0.1", "localhost")  # of this machine
+NAMES = ("127.0.0.1", "localhost")  # what this machine is called here
 
 
 class Server(ThreadingHTTPServer):
@@ -31,7 +31,7 @@ class Server(ThreadingHTTPServer):
         super().__init__((NAMES[0], port), Handler)
         self.new_answers = new_answers
         self.explain = explain
-        self.tabs = {}  # Answers, in the order of their last question
+        self.tabs = {}  # the Answers of each, in the order of their last question
         self.lock = Lock()
 
     def answer(self, question):

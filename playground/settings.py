@@ -5,9 +5,9 @@ import argparse
 from playground.problems import PROBLEMS
 from train_mlp_numpy import hidden_units, number, rows_or_full
 
-MOST_UNITS = 40  # in a layer: of more, the maps would be too small
+MOST_UNITS = 40  # in a layer; the maps of more would be too small
 MOST_LAYERS = 2
-MOST_EPOCHS = 20_000  # all are kept
+MOST_EPOCHS = 20_000  # a run keeps all of them
 
 FIRST = {
     "dataset": "moons",

@@ -18,7 +18,7 @@ from playground.settings import FIRST
 from train_mlp_numpy import as_history
 
 HERE = Path(__file__).parent
-STILL_SECONDS = 10  # of training for the picture that stands for a playground
+STILL_SECONDS = 10  # the longest that the picture may train
 HINT = "This is a picture. The playground itself needs a kernel: Run > Run All Cells."
 
 
@@ -88,7 +88,7 @@ def still(answers):
     try:
         while run.epoch < run.settings["epochs"] and time.monotonic() < end:
             run.advance()
-    except Exception:  # the playground tells it when it is played
+    except Exception:  # who plays is told what it was
         run.go_back(run.epoch)
 
     with plots.plt.style.context("default"):  # whatever the user's settings of matplotlib are
