@@ -70,7 +70,7 @@ def serve(new_answers, explain, port, opens_browser):
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            print()
+            print(file=sys.stderr)  # the prompt comes on a line of its own
     return 0
 
 

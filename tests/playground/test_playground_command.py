@@ -99,13 +99,13 @@ def test_it_says_where_the_page_is_opens_it_and_ctrl_c_ends_it(monkeypatch, caps
     assert main(QUICK) == 0
     printed = capsys.readouterr()
     assert f"{opened[0]} (Ctrl-C" in printed.out
-    assert printed.err == ""
+    assert printed.err.strip() == ""
 
 
 @pytest.mark.usefixtures("ctrl_c")
 def test_of_a_port_that_is_taken_it_says_so_and_takes_another(taken_port, capsys):
     assert main([*QUICK, "--no_browser", "--port", str(taken_port)]) == 0
-    first, second, _ = capsys.readouterr().out.splitlines()
+    first, second = capsys.readouterr().out.splitlines()
     assert f"port {taken_port} is taken" in first
     port = int(re.search(r"http://127\.0\.0\.1:(\d+)/", second)[1])
     assert taken_port < port < taken_port + 100
