@@ -1143,17 +1143,17 @@ class Hand {
     if (this.playground.isRecorded || event.button !== 0) return;
     const place = this.map.toPlane(event);
     const unit = this.map.foldAt(place);
-    this.pressed = { x: event.offsetX, y: event.offsetY };
-    if (unit === null || this.map.foldEnds(unit[1]) === null) return;
     const { work } = this.playground; // to go on with afterwards
     this.playground.showWholeEpoch();
     this.playground.point(unit);
+    this.pressed = { x: event.offsetX, y: event.offsetY, work };
+    if (unit === null || this.map.foldEnds(unit[1]) === null) return;
     this.map.canvas.setPointerCapture(event.pointerId);
     const [a, b] = this.map.foldEnds(unit[1]);
     const middle = middleOf(a, b);
     const isTurned = distance(place, middle) > 0.3 * distance(a, b);
     const fold = foldOf(this.map.scene.layers, unit[1]);
-    Object.assign(this.pressed, { unit: unit[1], from: place, middle, isTurned, fold, work });
+    Object.assign(this.pressed, { unit: unit[1], from: place, middle, isTurned, fold });
   }
 
   move(event) {
@@ -1254,7 +1254,7 @@ const FIELDS = {
 const IN_A_RUN = ["learning_rate", "batch_size"]; // what can be changed without a new one
 
 const POINT_AT = "Point at a unit to see its map and its fold.";
-const DRAG = "Drag a fold to move it, or its end to turn it. Click to add a point.";
+const DRAG = "Drag a fold to move it, or its end to turn it.";
 const WRONG =
   "These pictures are wrong: they are drawn with ReLU layers and a softmax, and the forward pass " +
   "in Python gives another loss.";
@@ -1374,7 +1374,7 @@ class Playground {
     const button = (textContent, title, onclick) => make("button", { textContent, title, onclick });
     this.playButton = button("", "Train while you watch", () => this.play());
     this.playButton.className = "play";
-    this.undoButton = button("Undo", "Take back the last change by hand", () => this.undo());
+    this.undoButton = button("Undo", "Take back the last change by hand", () => this.ask("undo"));
     this.plantButton = button(
       "Plant a fold",
       "On the moons: change one unit so that its fold lies at x₁ = 1",
@@ -1387,9 +1387,11 @@ class Playground {
     );
     this.testBox = make("input", { type: "checkbox", checked: true });
     this.testBox.onchange = () => this.touch();
+    this.batchButton = button("One batch", "A single update", () => this.stepBatch());
+    this.stepButton = button("Step", "One epoch", () => this.start("rush", this.shown + 1));
     this.trainers = [
-      button("One batch", "A single update", () => this.stepBatch()),
-      button("Step", "One epoch", () => this.start("rush", this.shown + 1)),
+      this.batchButton,
+      this.stepButton,
       button("To the end", "Train without watching", () => this.start("rush", this.end)),
       button(
         "New run",
@@ -1532,7 +1534,6 @@ class Playground {
   // Take what was typed into a field.
   set(name, text) {
     if (name === "epochs") {
-      this.questionBox.drop();
       this.ask("set_epochs", { text });
     } else if (IN_A_RUN.includes(name) && (this.shown > 0 || this.run.changes.length > 0)) {
       this.change({ what: name, value: text });
@@ -1544,22 +1545,14 @@ class Playground {
   // Begin a run with the settings that are shown, but for these.
   newRun(texts, then = null) {
     if (this.work !== "play") this.stop();
-    this.questionBox.drop();
     this.ask("new_run", { texts: { ...this.run.textsAt(this.shown), ...texts } }, then);
   }
 
   change(change) {
-    this.questionBox.drop();
     this.ask("change", { change: { epoch: this.shown, ...change } }, () => this.tellChange());
   }
 
-  undo() {
-    this.questionBox.drop();
-    this.ask("undo");
-  }
-
   plant() {
-    this.questionBox.drop();
     this.ask("plant", { epoch: this.shown }, () => {
       const { unit } = this.run.changes.at(-1);
       this.choose([0, unit]);
@@ -1590,14 +1583,14 @@ class Playground {
   // Set up something to try, and ask about it.
   setUp(trial) {
     this.stop();
-    this.newRun({ ...this.run.firstTexts, ...trial.settings });
-    this.questionBox.ask(trial);
+    const texts = { ...this.run.firstTexts, ...trial.settings };
+    this.newRun(texts, () => this.questionBox.ask(trial));
   }
 
   // Do what a guess is about.
   tryOut(trial) {
-    if (trial.work === "seeds") this.trySeeds();
-    else this.start("play");
+    if (trial.work === "play") this.start("play");
+    else if (this.work !== "seeds") this.trySeeds();
   }
 
   // Questions to Python and its answers.
@@ -1608,6 +1601,7 @@ class Playground {
       this.stop(NO_KERNEL);
       return;
     }
+    if (this.work === "seeds" && what !== "try_seeds") this.stop();
     this.nAsked += 1;
     this.asked = { what, values, then };
     this.isWaiting = true;
@@ -1645,10 +1639,16 @@ class Playground {
     else if (answer.ask !== "train") this.within = null;
     const isChange = ["change", "plant", "undo"].includes(answer.ask) && !answer.note;
     if (isChange || isNewRun(answer)) this.shown = this.run.lastEpoch;
+    if (isChange || ["new_run", "set_epochs"].includes(answer.ask)) this.dropQuestion(answer);
     if (isNewRun(answer)) {
       this.pointed = null;
       this.choose(null);
     }
+  }
+
+  // The question was about other settings, unless these were refused.
+  dropQuestion(answer) {
+    if (!answer.note) this.questionBox.drop();
   }
 
   fillLists(answer) {
@@ -1699,10 +1699,14 @@ class Playground {
       this.ask("show");
       return;
     }
-    this.restore(this.run.stateAt(this.shown), () => {
-      if (asked.what === "train") this.start(work, goal);
-      else if (asked.what === "try_seeds") this.trySeeds();
-      else this.ask(asked.what, asked.values, asked.then);
+    const epoch = asked.what === "undo" ? this.run.lastEpoch : this.shown;
+    this.restore(this.run.stateAt(epoch), () => {
+      if (asked.what === "try_seeds") {
+        this.trySeeds();
+        return;
+      }
+      if (asked.what !== "train") this.ask(asked.what, asked.values, asked.then);
+      this.start(work, goal);
     });
   }
 
@@ -1771,13 +1775,18 @@ class Playground {
     else if (this.note.textContent === BUSY) this.note.textContent = "";
   }
 
+  // Whether the run may become another one with the answer to the last question.
+  get isChanging() {
+    return this.hand.moved !== null || (this.isWaiting && this.asked.what !== "train");
+  }
+
   // One epoch a frame at first, then more and more.
   get stride() {
     return EPOCHS_A_FRAME * (1 + Math.floor(this.shown / 50));
   }
 
   playOn(now) {
-    if (this.hand.moved) return; // Python does not know of it yet
+    if (this.isChanging) return;
     this.trainAhead();
     const next = Math.min(this.shown + this.stride, this.end);
     if (next <= this.run.lastEpoch) {
@@ -1797,7 +1806,7 @@ class Playground {
   }
 
   rushOn() {
-    if (this.isWaiting && this.asked.what !== "train") return; // the run may become another one
+    if (this.isChanging) return;
     this.show(this.goal);
     if (this.shown < this.goal) {
       this.trainOn(this.goal, this.goal);
@@ -1871,6 +1880,9 @@ class Playground {
     for (const [name, field] of Object.entries(this.fields)) {
       if (name !== this.typing && field.value !== texts[name]) field.value = texts[name];
     }
+    const isAtEnd = shown >= this.end;
+    this.batchButton.disabled = isAtEnd;
+    this.stepButton.disabled = isAtEnd;
     this.undoButton.disabled = run.changes.length === 0;
     this.plantButton.disabled = !run.canPlant;
     if (document.activeElement !== this.state) this.state.value = run.stateAt(shown);
@@ -1896,8 +1908,10 @@ class Playground {
           `${towards1} towards class 1 (orange). Thick ones bend most.`,
       );
     }
-    words.push(POINT_AT);
-    if (!this.isRecorded) words.push(DRAG);
+    const hasUnits = this.run.sizes.length > 2;
+    if (hasUnits) words.push(POINT_AT);
+    if (hasUnits && !this.isRecorded) words.push(DRAG);
+    if (!this.isRecorded) words.push("Click to add a point.");
     return words.join(" ");
   }
 

@@ -171,6 +171,17 @@ def test_a_click_adds_a_point_there(page, server):
     assert run_of(server).data.y_train[-1].tolist() == [1, 0]
 
 
+def test_a_click_while_it_plays_adds_a_point_and_it_plays_on(page, server):
+    type_into(page, "Epochs", "2000")
+    button(page, "Play").click()
+    page.wait_for_function("document.querySelector('.playground').view.shown > 3")
+    page.locator(".map").click(position={"x": 20, "y": 30}, delay=100)
+    page.wait_for_function("document.querySelector('.playground').view.run.changes.length === 1")
+    epoch = shown(page, "view.shown")
+    page.wait_for_function(f"document.querySelector('.playground').view.shown > {epoch}")
+    assert shown(page, "view.work") == "play"
+
+
 def test_by_keyboard_a_fold_moves_and_a_point_is_added(page, server):
     page.get_by_label("Unit", exact=True).select_option("2")
     before = run_of(server).moments[0].params.copy()
@@ -321,6 +332,15 @@ def test_what_is_typed_stays_while_seeds_are_trained(page):
     button(page, "20 seeds").click()
     page.get_by_label("Seed", exact=True).press_sequentially("789", delay=100)
     assert "789" in page.get_by_label("Seed", exact=True).input_value()
+
+
+def test_seeds_under_way_end_where_something_else_is_asked(page):
+    type_into(page, "Epochs", "300")
+    button(page, "20 seeds").click()
+    page.locator("figure", has_text="1 of 20 seeds").wait_for()
+    type_into(page, "Learning rate", "-1")
+    assert page.locator(".note", has_text="Learning rate").is_visible()
+    assert button(page, "20 seeds").is_visible()  # not "Stop"
 
 
 def test_each_of_several_fast_keys_moves_the_fold(page, server):
