@@ -89,7 +89,7 @@ class Run:
     @property
     def linears(self):
         """The layers that have parameters."""
-        return [layer for layer in self.model.layers if getattr(layer, "params", None)]
+        return linears_of(self.model)
 
     def params(self):
         """Return all parameters in one flat array: weight, bias, weight, bias and so on."""
@@ -264,6 +264,11 @@ class Run:
         self.moments[epoch] = moment
         self.end_at(epochs)
         self.resume(epoch)
+
+
+def linears_of(model):
+    """Return the layers of a network that have parameters; a student's others may have none."""
+    return [layer for layer in model.layers if getattr(layer, "params", None)]
 
 
 def shapes_of(linears):

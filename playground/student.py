@@ -17,7 +17,7 @@ import numpy as np
 
 import train_mlp_numpy
 from playground.answers import explained
-from playground.run import Code, shapes_of
+from playground.run import Code, linears_of, shapes_of
 
 FILES = ("modules", "mlp_numpy")
 
@@ -98,7 +98,7 @@ def checked_network(network_class, n_inputs, n_hidden, n_classes, rng):
 def check_params(model, sizes):
     """Raise ValueError unless the parameters have the shapes of a network of these sizes."""
     shapes = list(pairwise(sizes))
-    params = [layer.params for layer in model.layers if getattr(layer, "params", None)]
+    params = [linear.params for linear in linears_of(model)]
     given = [np.shape(layer_params.get("weight")) for layer_params in params]
     if given != shapes:
         raise ValueError(
@@ -121,7 +121,7 @@ def runner_with(cross_entropy):
     train_epoch = FunctionType(train_mlp_numpy.train_epoch.__code__, names)
 
     def epoch_runner(model, data, batch_size, learning_rate):
-        linears = [layer for layer in model.layers if getattr(layer, "params", None)]
+        linears = linears_of(model)
         shapes = shapes_of(linears)
 
         def run_epoch(order):
