@@ -25,6 +25,7 @@ POINTS = {
     "train": {"marker": "o", "s": 22, "edgecolors": "white", "linewidths": 0.6},
     "test": {"marker": "^", "s": 30, "edgecolors": "black", "linewidths": 0.9},
 }
+MOST_POINTS = {"train": 1500, "test": 375}  # that are drawn; more would hide what is behind them
 REPORT_MARK = {"marker": "D", "color": "black", "markeredgecolor": "white", "linestyle": ""}
 SHADE = 0.6  # how much of the colour is mixed with white where a class is certain
 
@@ -130,13 +131,16 @@ def scatter_data(axes, data):
     fit_limits(axes, np.concatenate([data.x_train, data.x_test]))
     axes.set(xlabel="$x_1$", ylabel="$x_2$")
     n_classes = data.y_train.shape[1]
-    return legend_handles([f"class {k}" for k in range(n_classes)])
+    class_names = [f"class {k}" for k in range(n_classes)]
+    n_rows = {"train": len(data.x_train), "test": len(data.x_test)}
+    return legend_handles(class_names, n_rows=n_rows)
 
 
 def scatter(axes, points, classes, part):
     """Draw points, of shape (N, 2), in the colours of their classes, of shape (N,).
 
-    Many points are drawn smaller and with thinner outlines, so that they do not hide each other.
+    Of many points, only the first are drawn, as many as MOST_POINTS says. The rows of a Data are
+    shuffled, so these are a random sample.
 
     Raises:
         ValueError: if the points have another shape, or there are more classes than colours.
@@ -147,14 +151,10 @@ def scatter(axes, points, classes, part):
             f"can draw points of shape (N, 2) in at most {len(CLASS_COLORS)} classes, "
             f"got shape {points.shape} and {n_classes} classes"
         )
-    look = dict(POINTS[part])
-    full_size_up_to = {"train": 1500, "test": 375}[part]
-    if len(points) > full_size_up_to:
-        shrink = full_size_up_to / len(points)
-        look["s"] = shrink * look["s"]
-        look["linewidths"] = round(shrink * look["linewidths"], 1)
-    colors = [CLASS_COLORS[k] for k in classes]
-    axes.scatter(points[:, 0], points[:, 1], c=colors, label=part, **look)
+    first_points = points[: MOST_POINTS[part]]
+    first_classes = classes[: MOST_POINTS[part]]
+    colors = [CLASS_COLORS[k] for k in first_classes]
+    axes.scatter(first_points[:, 0], first_points[:, 1], c=colors, label=part, **POINTS[part])
 
 
 def fit_limits(axes, points):
@@ -173,8 +173,12 @@ def fit_limits(axes, points):
     axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
 
 
-def legend_handles(class_names, parts=("train", "test")):
-    """Return legend entries: a colour for each class, a marker for each part of the data."""
+def legend_handles(class_names, parts=("train", "test"), n_rows=None):
+    """Return legend entries: a colour for each class, a marker for each part of the data.
+
+    `n_rows` is a dict of the number of rows of each part. If it is given, an entry says how many of
+    them `scatter` draws, where these are not all.
+    """
     handles = []
     for name, color in zip(class_names, CLASS_COLORS, strict=False):
         handles.append(Line2D([], [], marker="s", linestyle="", color=color, label=name))
@@ -191,6 +195,8 @@ def legend_handles(class_names, parts=("train", "test")):
             markeredgewidth=look["linewidths"],
             label=part,
         )
+        if n_rows is not None and n_rows[part] > MOST_POINTS[part]:
+            handle.set_label(f"{part} ({MOST_POINTS[part]:,} of {n_rows[part]:,})")
         handles.append(handle)
     return handles
 
@@ -346,11 +352,16 @@ def finish(figures, args):
             os.replace(scratch, path)  # only now, so that there is never half a file at `path`
             print(f"wrote {path}")
     if args.show:
-        for name, figure in figures.items():
-            open_window(figure, name)
-        plt.show(block=True)
-        for name in figures:
-            plt.close(name)
+        show(figures)
+
+
+def show(figures):
+    """Open a window for each figure, and wait until all windows are closed."""
+    for name, figure in figures.items():
+        open_window(figure, name)
+    plt.show(block=True)
+    for name in figures:
+        plt.close(name)
 
 
 def open_window(figure, name):

@@ -108,16 +108,31 @@ def test_the_legend_has_the_colours_of_the_classes_and_the_markers_of_the_parts(
     assert (test.get_label(), test.get_marker()) == ("test", "^")
 
 
-@pytest.mark.parametrize("part", ["train", "test"])
-def test_classes_can_be_told_however_many_points_there_are(part):
-    rng = np.random.default_rng(0)
-    classes = rng.integers(2, size=10_000)
-    points = rng.normal(size=(10_000, 2)) + 6 * classes[:, np.newaxis]
-    _, axes = plots.new_figure(3, 2)
-    plots.scatter(axes, points, classes, part)
-    zero, six = colors_at(axes, [(0, 0), (6, 6)])
-    assert zero == pytest.approx(to_rgb(BLUE), abs=0.2)
-    assert six == pytest.approx(to_rgb(ORANGE), abs=0.2)
+def many_rows():
+    """Return 2000 random points for training and 400 for testing, of three classes."""
+    x = np.random.default_rng(0).normal(size=(2400, 2))
+    targets = np.eye(3)[np.arange(2400) % 3]
+    return Data(x[:2000], targets[:2000], x[2000:], targets[2000:])
+
+
+def test_of_many_points_the_first_are_drawn_and_the_legend_says_so():
+    data = many_rows()
+    figure = plots.data_set(data)
+    train, test = figure.axes[0].collections
+    assert np.array_equal(train.get_offsets(), data.x_train[:1500])
+    assert np.array_equal(test.get_offsets(), data.x_test[:375])
+    expected = [COLORS[k] for k in np.arange(1500) % 3]
+    assert [to_hex(color) for color in train.get_facecolors()] == expected
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels[-2:] == ["train (1,500 of 2,000)", "test (375 of 400)"]
+
+
+def test_the_legend_of_many_points_has_room():
+    figure = plots.data_set(many_rows())
+    figure.draw_without_rendering()
+    legend = figure.legends[0].get_window_extent()
+    assert legend.x0 >= 0
+    assert legend.x1 <= figure.bbox.x1
 
 
 @pytest.mark.parametrize("stretch", [(3, 1), (1, 3)])
