@@ -1,9 +1,13 @@
-"""Part III: an animated picture of decision boundaries as they form, a panel for each batch size.
+"""Part III: how decision boundaries form, with the full batch, with mini-batches and row by row.
 
     python -m experiments.boundary --output_dir figures
 
-trains a network with the full batch, one in batches of 16 and one row by row, all from the same
-initial weights, and draws them side by side at the same epochs.
+trains three networks from the same initial weights, with the full batch, in batches of 16 and row
+by row. It draws them side by side at the same epochs, as an animation: boundary.gif. The notebook
+draws some of the epochs below each other, as one figure.
+
+Not here: what a boundary is made of (hidden_units.py), and whether one run is like others
+(batch_sizes.py).
 """
 
 import copy
@@ -13,8 +17,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from matplotlib.colors import LightSource, to_rgba_array
-from matplotlib.figure import Figure
 from PIL import Image
 
 import plots
@@ -31,49 +33,128 @@ from train_mlp_numpy import (
     train,
 )
 
-FILE = "boundary.gif"
-
-
-def epochs_to_show(max_steps, n_frames=40):
-    """Return the epochs of the frames, from 0 to max_steps, close at first and far apart later.
-
-    The k-th is proportional to k cubed, because in the first epochs the boundary moves most.
-    """
-    return sorted({round(max_steps * (k / (n_frames - 1)) ** 3) for k in range(n_frames)})
-
 
 def snapshots(data, epochs, seed, n_hidden=(20,), **options):
-    """Train a network and return copies of it, a dict by epoch, up to the last of the epochs.
+    """Train a network up to the last of these epochs; return copies of it, a dict by epoch.
 
-    Epoch 0 is before the first update. The seed gives the initial weights and the shuffles; the
-    options are those of `train`.
+    Args:
+        data: a train_mlp_numpy.Data.
+        epochs: when to copy the network; epoch 0 is before the first update.
+        seed: an int, for the initial weights and then for the orders of the rows.
+        n_hidden: the number of units in each hidden layer.
+        options: those of `train`, such as batch_size.
     """
-    networks, rng, n = {}, as_rng(seed), max(epochs)
-    model = MLP(data.x_train.shape[1], n_hidden, data.y_train.shape[1], rng)
+    n_inputs = data.x_train.shape[1]
+    n_classes = data.y_train.shape[1]
+    last = max(epochs)
+    rng = as_rng(seed)
+    model = MLP(n_inputs, n_hidden, n_classes, rng)
+    networks = {}
 
     def keep(epoch, metrics):
         if epoch in epochs:
             networks[epoch] = copy.deepcopy(model)
 
-    train(model, data, max_steps=n, eval_freq=n, rng=rng, callback=keep, **options)
+    train(model, data, max_steps=last, eval_freq=last, rng=rng, callback=keep, **options)
     return networks
 
 
-def test_percent(network, data):
-    """Return the accuracy on the test data as text."""
-    return f"test accuracy {100 * accuracy(network.forward(data.x_test), data.y_test):.1f} %"
+def stages(data, batch_sizes, epochs, seed, title=None, resolution=80, **options):
+    """Train with each batch size; return a figure of the boundaries, a row for each batch size.
+
+    There is a column for each epoch. Below each panel is the accuracy on the test points, which are
+    drawn.
+
+    Args:
+        data: a train_mlp_numpy.Data of two features and at most four classes.
+        batch_sizes: a list of them; None is the full batch.
+        epochs: the epochs to draw.
+        seed: as for `snapshots`.
+        title: what to write above.
+        resolution: the points along each side of the grid on which the networks are evaluated.
+        options: those of `snapshots`, such as n_hidden and learning_rate.
+
+    Raises:
+        ValueError: if the data have other features, or more classes.
+    """
+    n_rows = len(batch_sizes)
+    n_columns = len(epochs)
+    width = 2.4 * n_columns
+    height = 2.05 * n_rows + 0.7
+    figure, panels = plots.new_figure(width, height, n_rows, n_columns, squeeze=False)
+    for axes in panels.flat:
+        draw_test_points(axes, data)
+    for axes, epoch in zip(panels[0], epochs, strict=True):
+        axes.set_title(f"epoch {epoch}")
+
+    for row, batch_size in zip(panels, progress(batch_sizes), strict=True):
+        row[0].set_ylabel(batch_size_text(batch_size))
+        networks = snapshots(data, epochs, seed, batch_size=batch_size, **options)
+        for axes, epoch in zip(row, epochs, strict=True):
+            network = networks[epoch]
+            plots.draw_regions(axes, network.forward, resolution)
+            axes.set_xlabel(accuracy_text(network, data))
+    legend_of_test_points(figure, data)
+    figure.suptitle(title)
+    return figure
+
+
+def draw_test_points(axes, data):
+    """Draw the test points, into axes whose limits fit all points."""
+    plots.scatter(axes, data.x_test, data.y_test.argmax(axis=1), "test")
+    plots.fit_limits(axes, np.concatenate([data.x_train, data.x_test]))
+    axes.set(xticks=[], yticks=[])
+
+
+def legend_of_test_points(figure, data):
+    """Add a legend for draw_test_points below everything else."""
+    n_classes = data.y_test.shape[1]
+    names = [f"class {k}" for k in range(n_classes)]
+    plots.legend_below(figure, plots.legend_handles(names, ["test"]))
+
+
+def batch_size_text(batch_size):
+    """Return a batch size as the title of a panel or a row."""
+    if batch_size is None:
+        return "full batch"
+    return f"batch size {batch_size}"
+
+
+def accuracy_text(network, data):
+    """Return the accuracy of a network on the test data as text."""
+    fraction = accuracy(network.forward(data.x_test), data.y_test)
+    return f"test accuracy {100 * fraction:.1f} %"
+
+
+# From here on: the animation.
+
+
+def epochs_to_show(max_steps, n_frames=40):
+    """Return the epochs of the frames, from 0 to max_steps, close at first and far apart later.
+
+    Frame k, counted from 0, is at an epoch proportional to k cubed, because in the first epochs the
+    boundary moves most. No epoch is shown twice.
+    """
+    epochs = []
+    for k in range(n_frames):
+        fraction = k / (n_frames - 1)
+        epoch = round(max_steps * fraction**3)
+        if epoch not in epochs:
+            epochs.append(epoch)
+    return epochs
 
 
 def boundary_frames(runs, data, resolution=120):
     """Draw decision boundaries side by side; yield the same Figure for each epoch, redrawn.
 
     Args:
-        runs: for each batch size, a text, what `snapshots` returns, with the same epochs.
+        runs: a dict by batch size of what `snapshots` returns, with the same epochs.
         data: a train_mlp_numpy.Data of two features, whose test points are drawn.
         resolution: the points along each side of the grid on which the networks are evaluated.
     """
     figure = empty_panels(runs, data)
-    for epoch in next(iter(runs.values())):
+    first_run = next(iter(runs.values()))
+    for epoch in first_run:
         networks = [run[epoch] for run in runs.values()]
         artists = draw_frame(figure, epoch, networks, data, resolution)
         yield figure
@@ -81,16 +162,14 @@ def boundary_frames(runs, data, resolution=120):
             artist.remove()
 
 
-def empty_panels(names, data):
-    """Return a Figure with a panel for each batch size, a text, that shows the test points."""
-    figure, panels = plots.new_figure(3.2 * len(names), 3.4, 1, len(names), squeeze=False)
-    for axes, name in zip(panels[0], names, strict=True):
-        plots.scatter(axes, data.x_test, data.y_test.argmax(axis=1), "test")
-        plots.fit_limits(axes, np.concatenate([data.x_train, data.x_test]))
-        axes.set(xticks=[], yticks=[])
-        axes.set_title("full batch" if name == "full" else f"batch size {name}")
-    classes = [f"class {k}" for k in range(data.y_test.shape[1])]
-    plots.legend_below(figure, plots.legend_handles(classes, ["test"]))
+def empty_panels(batch_sizes, data):
+    """Return a Figure with a panel for each batch size, which shows the test points."""
+    n_panels = len(batch_sizes)
+    figure, panels = plots.new_figure(3.2 * n_panels, 3.4, 1, n_panels, squeeze=False)
+    for axes, batch_size in zip(panels[0], batch_sizes, strict=True):
+        draw_test_points(axes, data)
+        axes.set_title(batch_size_text(batch_size))
+    legend_of_test_points(figure, data)
     return figure
 
 
@@ -99,86 +178,11 @@ def draw_frame(figure, epoch, networks, data, resolution):
     artists = []
     for axes, network in zip(figure.axes, networks, strict=True):
         artists += plots.draw_regions(axes, network.forward, resolution)
-        axes.set_xlabel(test_percent(network, data))
+        axes.set_xlabel(accuracy_text(network, data))
     figure.suptitle(f"epoch {epoch}")
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # from now on everything stays where it is
     return artists
-
-
-def stages(data, batch_sizes, epochs, seed, resolution=80, **options):
-    """Train with each batch size, and draw the boundary at each of the epochs, row by row.
-
-    Below each panel is the accuracy on the test points, which are drawn. The options are those of
-    `snapshots`. More than two features are a ValueError.
-    """
-    check_plane(data)
-    shape = len(batch_sizes), len(epochs)
-    figure, panels = plots.new_figure(2.4 * shape[1], 2.05 * shape[0] + 0.7, *shape, squeeze=False)
-    for axes, epoch in zip(panels[0], epochs, strict=True):
-        axes.set_title(f"epoch {epoch}")
-    for row, size in zip(panels, progress(batch_sizes), strict=True):
-        networks = snapshots(data, epochs, seed, batch_size=size, **options)
-        for axes, network in zip(row, map(networks.get, epochs), strict=True):
-            plots.scatter(axes, data.x_test, data.y_test.argmax(axis=1), "test")
-            plots.fit_limits(axes, np.concatenate([data.x_train, data.x_test]))
-            plots.draw_regions(axes, network.forward, resolution)
-            axes.set(xticks=[], yticks=[], xlabel=test_percent(network, data))
-        row[0].set_ylabel(f"batch size {size}" if size else "full batch")
-    classes = [f"class {k}" for k in range(data.y_test.shape[1])]
-    plots.legend_below(figure, plots.legend_handles(classes, ["test"]))
-    return figure
-
-
-def check_plane(data):
-    """Raise a ValueError unless the data have two features."""
-    if data.x_train.shape[1] != 2:
-        raise ValueError(f"a boundary in the plane has two features, not {data.x_train.shape[1]}")
-
-
-def sheet_figure(predict, data, title=None, x_2=0.25, resolution=80):
-    """Draw the log-odds of two classes as a sheet above the plane, and a cut through it at one x_2.
-
-    Where they are above 0 the sheet has the colour of class 1, elsewhere that of class 0. `predict`
-    is that of plots.decision_boundary. More classes or features are a ValueError.
-    """
-    check_plane(data)
-    n_classes = data.y_train.shape[1]
-    if n_classes != 2:
-        raise ValueError(f"log-odds compare two classes, and these data have {n_classes}")
-
-    def log_odds(x, y):
-        p = np.maximum(predict(np.column_stack([x.ravel(), y.ravel()])), 1e-15)
-        return np.log(p[:, 1] / p[:, 0]).reshape(x.shape)
-
-    figure = Figure(figsize=(10, 4.6), layout="constrained")
-    sheet, cut = figure.add_subplot(121, projection="3d"), figure.add_subplot(122)
-    plots.fit_limits(cut, data.x_train)  # for the grid
-    x, y = plots.grid(cut, resolution)
-    heights = log_odds(x, y)
-    colors = to_rgba_array(plots.CLASS_COLORS)[(heights > 0).astype(int), :3]
-    colors = 1 - plots.SHADE * (1 - colors)
-    look = {"rcount": resolution, "ccount": resolution, "linewidth": 0, "antialiased": False}
-    light = LightSource(azdeg=-75, altdeg=75)
-    sheet.computed_zorder = False  # the lines lie on the sheet
-    sheet.plot_surface(x, y, heights, facecolors=colors, lightsource=light, **look)
-    sheet.plot_wireframe(x, y, heights, rcount=12, ccount=16, color="black", linewidth=0.3)
-    if heights.min() < 0 < heights.max():
-        sheet.contour(x, y, heights, levels=[0], colors="black", linewidths=2)
-    sheet.view_init(elev=45, azim=-75)
-    sheet.set(xlabel="$x_1$", ylabel="$x_2$", zlabel="log-odds")
-    sheet.set_title("The sheet, black where it is at 0")
-    x = np.linspace(*cut.get_xlim(), 500)
-    heights = log_odds(x, np.full(500, x_2))
-    cut.axhline(0, color="0.5", linewidth=0.8)
-    for axes, line in ((sheet, (x, np.full(500, x_2), heights)), (cut, (x, heights))):
-        axes.plot(*line, "--", color="black")
-    cut.set(xlabel="$x_1$", ylabel="log-odds", aspect="auto")
-    cut.autoscale(axis="y")
-    cut.grid(alpha=0.3)
-    cut.set_title(f"A cut through it, dashed there, at $x_2 = {x_2:g}$")
-    figure.suptitle(title)
-    return figure
 
 
 def animation(figures, dpi=96):
@@ -189,36 +193,109 @@ def animation(figures, dpi=96):
             Each stays for 0.15 seconds, the last for two.
         dpi: pixels per inch of the figures.
     """
-    images = []
-    for figure in figures:
-        pixels = io.BytesIO()
-        figure.savefig(pixels, format="rgba", dpi=dpi)
-        size = tuple(int(dpi * inches) for inches in figure.get_size_inches())
-        images.append(Image.frombytes("RGBA", size, pixels.getvalue()).convert("RGB"))
-    # With one palette, made of the last and a few other frames, and no dithering, places that stay
-    # the same do not flicker and the file stays small.
-    sampled = images[::-1][:: 1 + len(images) // 8]
-    sample = np.concatenate([np.asarray(image) for image in sampled])
-    palette = Image.fromarray(sample).quantize(128, dither=Image.Dither.NONE)
-    colors = np.reshape(palette.getpalette(), (-1, 3))
-    colors[colors.min(axis=1) > 245] = 255  # or Pillow would take one of these for white paper
-    palette.putpalette(colors.ravel().tolist())
-    images = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
-    options = {"duration": [150] * (len(images) - 1) + [2000], "loop": 0}
+    images = [image_of(figure, dpi) for figure in figures]
+    palette = palette_of(images)
+    # One palette for all, and no dithering: places that stay the same do not flicker, and the file
+    # stays small.
+    frames = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    durations = [150] * len(frames)  # in milliseconds
+    durations[-1] = 2000
     file = io.BytesIO()
-    images[0].save(file, "GIF", save_all=True, append_images=images[1:], **options)
+    frames[0].save(
+        file,
+        "GIF",
+        save_all=True,
+        append_images=frames[1:],
+        duration=durations,
+        loop=0,  # for ever
+    )
     return file.getvalue()
+
+
+def image_of(figure, dpi):
+    """Return a Figure as a Pillow image without transparency."""
+    file = io.BytesIO()
+    figure.savefig(file, format="rgba", dpi=dpi)
+    width = int(dpi * figure.get_figwidth())
+    height = int(dpi * figure.get_figheight())
+    image = Image.frombytes("RGBA", (width, height), file.getvalue())
+    return image.convert("RGB")
+
+
+def palette_of(images):
+    """Return an image whose palette of 128 colours fits all images; they have one size.
+
+    It is made of the last and of a few others, at equal distances.
+    """
+    distance = 1 + len(images) // 8
+    some = images[::-1][::distance]
+    pixels = np.concatenate([np.asarray(image) for image in some])
+    palette = Image.fromarray(pixels).quantize(128, dither=Image.Dither.NONE)
+    colors = np.reshape(palette.getpalette(), (-1, 3))
+    is_nearly_white = colors.min(axis=1) > 245
+    colors[is_nearly_white] = 255  # or Pillow would take one of these for the white paper
+    palette.putpalette(colors.ravel().tolist())
+    return palette
+
+
+# Below is the command line.
+
+FILE = "boundary.gif"
 
 
 def main(argv=None):
     """Draw the animation from the command line; return the exit status."""
+    args = parse_flags(argv)
+    data = load_data(args.dataset, args.n_samples, args.noise, seed=args.data_seed)
+    runs = train_runs(args, data)
+    if not args.no_output:
+        plots.plt.style.use("default")  # whatever the user's settings of matplotlib are
+        content = animation(boundary_frames(runs, data))
+        write_file(args.output_dir / FILE, content)
+    return 0
+
+
+def train_runs(args, data):
+    """Train a network with each batch size, and print its accuracy; return the `runs`."""
+    runs = {}
+    for batch_size in args.batch_sizes:
+        networks = snapshots(
+            data,
+            epochs_to_show(args.max_steps),
+            args.seed,
+            args.dnn_hidden_units,
+            batch_size=batch_size,
+            learning_rate=args.learning_rate,
+            backend=args.backend,
+        )
+        runs[batch_size] = networks
+        result = accuracy_text(networks[args.max_steps], data)
+        name = name_of(batch_size)
+        print(f"batch size {name}: {result} at epoch {args.max_steps}", flush=True)
+    return runs
+
+
+def write_file(path, content):
+    """Write bytes to a file, also into a folder that is not there yet."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(f"{path}.{os.getpid()}.tmp")
+    try:
+        scratch.write_bytes(content)
+        os.replace(scratch, path)  # only now, so that there is never half a file at `path`
+    finally:
+        scratch.unlink(missing_ok=True)  # it is still there if Ctrl-C came first
+    print(f"wrote {path}")
+
+
+def parse_flags(argv):
+    """Return the flags. A wrong one ends the program with status 2, before any work."""
     parser = new_parser(
         "Animate the decision boundaries of several batch sizes as they form.",
         "python -m experiments.boundary --output_dir figures",
     )
-    flag = parser.add_argument
-    flag("--batch_sizes", type=batch_sizes, default="full,16,1", help="a panel for each")
-    flag("--max_steps", type=number(int, 1), default=1500, help="the epoch of the last frame")
+    add = parser.add_argument
+    add("--batch_sizes", type=batch_sizes, default="full,16,1", help="a panel for each")
+    add("--max_steps", type=number(int, 1), default=1500, help="the epoch of the last frame")
     add_flags(parser, fastest_backend())
     args = parser.parse_args(argv)
     if args.dataset == "digits":
@@ -226,30 +303,7 @@ def main(argv=None):
     if args.show:
         parser.error(f"argument --show: windows show no animation; open {FILE} instead")
     check_flags(parser, args)
-    plots.plt.style.use("default")  # whatever the user's settings of matplotlib are
-    data = load_data(args.dataset, args.n_samples, args.noise, seed=args.data_seed)
-    runs = {}
-    for size in args.batch_sizes:
-        networks = snapshots(
-            data,
-            epochs_to_show(args.max_steps),
-            args.seed,
-            args.dnn_hidden_units,
-            batch_size=size,
-            learning_rate=args.learning_rate,
-            backend=args.backend,
-        )
-        runs[name_of(size)] = networks
-        last = test_percent(networks[args.max_steps], data)
-        print(f"batch size {name_of(size)}: {last} at epoch {args.max_steps}", flush=True)
-    if not args.no_output:
-        args.output_dir.mkdir(parents=True, exist_ok=True)
-        path = args.output_dir / FILE
-        scratch = Path(f"{path}.{os.getpid()}.tmp")
-        scratch.write_bytes(animation(boundary_frames(runs, data)))
-        os.replace(scratch, path)  # only now, so that there is never half a file at `path`
-        print(f"wrote {path}")
-    return 0
+    return args
 
 
 if __name__ == "__main__":
