@@ -1,150 +1,218 @@
-"""Part III: the runs of a study, on many cores, and on disk as they finish.
+"""Part III: the runs of a study, trained on many cores, and saved as they finish.
 
-Not here: what is compared, and what is made of it (batch_sizes.py).
+A run is known by its *key*: the batch size, a text such as "16" or "full", and the seed. What is
+compared is in batch_sizes.py, and what is made of the runs in spread.py.
 """
 
 import json
-import math
-import os
 import signal
-import threading
+import sys
 import time
-from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed, effective_n_jobs, parallel_config
+from joblib import Parallel, delayed, parallel_config
 
 from experiments.runs import name_of, train_from_seed
 from train_mlp_numpy import COLUMNS
 
-HISTORIES, RUNS = "histories.jsonl", "runs.csv"
+HISTORIES = "histories.jsonl"
+RUNS = "runs.csv"
+
+
+class Study:
+    """The runs that have finished, in memory and, if there is a folder, in a file there.
+
+    Each run is a line of histories.jsonl, written when it has finished. So whoever is interrupted
+    or killed loses the runs under way, and no other.
+
+    Attributes:
+        folder: the Path of the folder, or None: then nothing is read or written.
+        settings: how all runs are trained: a dict of texts by the names of flags.
+        histories: of each run, by its key, what `train` returned.
+        seconds: how long each run took, by its key.
+    """
+
+    def __init__(self, folder, settings):
+        self.folder = folder
+        self.settings = settings
+        self.histories = {}
+        self.seconds = {}
+        self.file = None
+
+    def begin(self, names, seeds, resume):
+        """Open the file of the folder, and take in its runs if they are to be resumed.
+
+        The file is locked until `close`, so that no other command makes the same runs.
+
+        Args:
+            names: the batch sizes that are to be trained, as texts.
+            seeds: the seeds that each of them is to be trained from, a range.
+            resume: whether to take in the runs.
+
+        Raises:
+            ValueError: if there are runs that are not resumed, or that have other settings; if a
+                file is damaged or somebody else's; or if another command has locked the file.
+        """
+        path = self.folder / HISTORIES
+        has_histories = path.exists() and path.stat().st_size > 0
+        if not has_histories:
+            self.check_results(names, seeds)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.file = open(path, "a+b")  # noqa: SIM115 (`close` closes it)
+        try:
+            lock(self.file, self.folder)
+            self.take_in(path, resume)
+        except ValueError:
+            self.close()
+            raise
+
+    def check_results(self, names, seeds):
+        """Raise ValueError if there are results of a run that is not to be made again.
+
+        Results without histories are what is committed: of each run only its end is left.
+        """
+        path = self.folder / RUNS
+        if not path.exists():
+            return
+        message = f"{path} has runs that are not to be made again; name another folder or remove it"
+        try:
+            table = pd.read_csv(path, dtype=str, na_filter=False)
+            settings = table[list(self.settings)]
+            has_our_settings = (settings == list(self.settings.values())).all(axis=None)
+            has_our_names = table["batch_size"].isin(names).all()
+            has_our_seeds = all(int(seed) in seeds for seed in table["seed"])
+        except (KeyError, ValueError) as error:  # it is no table of runs
+            raise ValueError(message) from error
+        if not (has_our_settings and has_our_names and has_our_seeds):
+            raise ValueError(message)
+
+    def take_in(self, path, resume):
+        """Read the runs of the file, which is at `path`; cut off what is left of half a line."""
+        self.file.seek(0)
+        content = self.file.read()
+        end_of_last_line = content.rfind(b"\n") + 1
+        lines = content[:end_of_last_line].splitlines()
+        n_runs = sum(1 for line in lines if line.strip())
+        if n_runs > 0 and not resume:
+            raise ValueError(
+                f"{path} has {n_runs} runs; pass --resume to add to them, "
+                "name another folder or remove the file"
+            )
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                self.take_in_line(line, f"line {number} of {path}")
+        self.file.truncate(end_of_last_line)
+
+    def take_in_line(self, line, place):
+        """Take in the run of a line, which is at `place`."""
+        try:
+            entry = json.loads(line)
+            key = (entry["batch_size"], entry["seed"])
+            history = as_arrays(entry["history"])
+            seconds = float(entry["seconds"])
+            settings = {name: entry[name] for name in self.settings}
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{place} is no run of a study; remove the line or the file"
+            ) from error
+        for name, value in settings.items():
+            if value != self.settings[name]:
+                raise ValueError(
+                    f"{place} is of --{name} {value}, not {self.settings[name]}; "
+                    "give the same, name another folder or remove the file"
+                )
+        self.histories[key] = history
+        self.seconds[key] = seconds
+
+    def add(self, name, seed, history, seconds):
+        """Take in a run that has finished, and write its line."""
+        self.histories[name, seed] = history
+        self.seconds[name, seed] = seconds
+        if self.file is None:
+            return
+        entry = dict(self.settings)
+        entry["batch_size"] = name
+        entry["seed"] = seed
+        entry["seconds"] = seconds
+        entry["history"] = {column: history[column].tolist() for column in COLUMNS}
+        line = json.dumps(entry) + "\n"
+        self.file.write(line.encode())
+        self.file.flush()
+
+    def close(self):
+        """Close the file, which also unlocks it."""
+        if self.file is not None:
+            self.file.close()
+
+
+def as_arrays(history):
+    """Return the history of a line, a dict of lists, as `train` returned it.
+
+    Raises:
+        KeyError, TypeError, ValueError: if it is not such a dict, with lists of equal length.
+    """
+    table = np.array([history[column] for column in COLUMNS], dtype=float)
+    if table.ndim != 2 or table.size == 0:
+        raise ValueError("a history has entries")
+    arrays = dict(zip(COLUMNS, table, strict=True))
+    arrays["epoch"] = arrays["epoch"].astype(int)
+    return arrays
+
+
+def lock(file, folder):
+    """Lock the file of a study in this folder; where there are no locks, print that.
+
+    Raises:
+        ValueError: if another command has locked it.
+    """
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise ValueError(
+            f"another command is at work in {folder}; wait for its end, or name another folder"
+        ) from error
+    except (ImportError, OSError):  # on Windows, and on some disks of a network
+        print(
+            f"no file can be locked in {folder}: see that no other command works there meanwhile",
+            file=sys.stderr,
+        )
+
+
+def finished_runs(tasks, n_jobs=-1, client=None):
+    """Return a generator of the runs, as `train_run` returns them, in the order of their ends.
+
+    Args:
+        tasks: an iterator of tuples, the arguments of `train_run`. A task is taken when there is
+            soon room for it, so there may be any number.
+        n_jobs: how many runs at a time, -1 for as many as there are cores.
+        client: a client of a Dask cluster, where they run instead.
+    """
+    place = {"n_jobs": n_jobs}
+    if client is not None:
+        place = {"backend": "dask", "client": client}
+    # A batch of joblib's is one run here, so that none that has finished waits for another. The
+    # data are small, so max_nbytes=None: the processes get them without a file to share.
+    options = {"batch_size": 1, "return_as": "generator_unordered", "max_nbytes": None}
+    # A terminal sends Ctrl-C to every process. Those that start here ignore it, as they inherit
+    # that: it is for us to end them.
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with parallel_config(**place):
+            return Parallel(**options)(delayed(train_run)(*task) for task in tasks)
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def train_run(data, n_hidden, batch_size, seed, options):
     """Train one network; return the text of its batch size, its seed, history and seconds."""
-    name, start = name_of(batch_size), time.perf_counter()
+    name = name_of(batch_size)
+    start = time.perf_counter()
     try:
         _, history = train_from_seed(data, seed, n_hidden, batch_size=batch_size, **options)
     except (FloatingPointError, ValueError) as error:
         raise type(error)(f"batch size {name}, seed {seed}: {error}") from error
-    return name, seed, history, round(time.perf_counter() - start, 4)
-
-
-def finished_runs(tasks, n_jobs=-1, client=None):
-    """Return an iterator of what `train_run` returns for the tasks, its arguments, as they end.
-
-    They run here, `n_jobs` at a time, or where a `client` of a Dask cluster sends them.
-    """
-    place = {"n_jobs": min(effective_n_jobs(n_jobs), max(len(tasks), 1))}  # idle ones take memory
-    if client:
-        place = {"backend": "dask", "client": client}
-    # A terminal sends these to every process; those that are started here shall ignore them.
-    with signals_to(signal.SIG_IGN, "SIGINT", "SIGHUP"), parallel_config(**place):
-        # A batch of joblib's is one run, so that none that has finished waits for another. The data
-        # are small, and need no file that the processes share.
-        parallel = Parallel(batch_size=1, return_as="generator_unordered", max_nbytes=None)
-        return parallel(delayed(train_run)(*task) for task in tasks)
-
-
-@contextmanager
-def signals_to(handler, *names):
-    """Give signals a handler, but for those that are ignored, as `nohup` has them ignored."""
-    before = {}
-    if threading.current_thread() is threading.main_thread():  # Python lets no other do this
-        for signum in (signal.Signals[name] for name in names if hasattr(signal, name)):
-            if signal.getsignal(signum) != signal.SIG_IGN:
-                before[signum] = signal.signal(signum, handler)
-    try:
-        yield
-    finally:
-        for signum, old in before.items():
-            signal.signal(signum, old)
-
-
-def interrupt(signum, frame):
-    """Stop as Ctrl-C does, and tell which signal it was."""
-    raise KeyboardInterrupt(signum)
-
-
-class Study:
-    """The runs that have finished, histories and seconds by batch size and seed, and their file.
-
-    Each is a line of histories.jsonl, written when it has finished: whoever is killed loses the
-    runs under way, but no other. Without a folder, None, nothing is read or written.
-    """
-
-    def __init__(self, folder, settings):
-        self.folder, self.settings, self.runs = folder, settings, {}
-
-    def begin(self, keys, resume):
-        """Take in the runs of the folder to resume them, or see that none is to be replaced.
-
-        Args:
-            keys: the runs that are to be made, pairs of a batch size, as text, and a seed.
-            resume: whether to take in.
-
-        Raises:
-            ValueError: when there are runs that are not resumed, or have other settings, or when a
-                file is damaged or somebody else's.
-        """
-        path, results = self.folder / HISTORIES, self.folder / RUNS
-        content = path.read_bytes() if path.exists() else b""
-        end = content.rfind(b"\n") + 1  # the last line may be cut off
-        lines, remedy = content[:end].splitlines(), "name another folder or remove the file"
-        if lines and not resume:
-            raise ValueError(
-                f"{path} has {len(lines)} runs; pass --resume to add to them, {remedy}"
-            )
-        for n, line in enumerate(lines, 1):
-            try:
-                key, run, settings = read_run(line)
-                others = [name for name in self.settings if settings[name] != self.settings[name]]
-            except Exception:  # a file can be broken in many ways
-                what = f"line {n} of {path} is no run of a study"
-                raise ValueError(f"{what}; remove the line or the file") from None
-            if others:
-                flag = f"--{others[0]} {settings[others[0]]}, not {self.settings[others[0]]}"
-                raise ValueError(f"{path} is of {flag}; give the same, {remedy}")
-            self.runs[key] = run
-        # Results without histories, as they are committed, may be replaced by the same runs alone.
-        if not lines and results.exists():
-            ours = {(name, str(seed), *self.settings.values()) for name, seed in keys}
-            if not rows_of(results, ["batch_size", "seed", *self.settings]) <= ours:
-                raise ValueError(f"{results} has runs that are not to be made again; {remedy}")
-        if end < len(content):
-            os.truncate(path, end)
-
-    def add(self, name, seed, history, seconds):
-        """Take in a run that has finished."""
-        history = {column: history[column].tolist() for column in COLUMNS}
-        if self.folder:
-            entry = {"batch_size": name, "seed": seed, "seconds": seconds, "history": history}
-            with open(self.folder / HISTORIES, "a") as file:
-                file.write(json.dumps(self.settings | entry) + "\n")
-        self.runs[name, seed] = history, seconds
-
-
-def read_run(line):
-    """Return the key and the value of Study.runs for a line of histories.jsonl, and its settings.
-
-    What is no such line, is some Exception.
-    """
-    settings = json.loads(line)
-    name, seed, history = (settings.pop(key) for key in ("batch_size", "seed", "history"))
-    columns = [history[name] for name in COLUMNS]
-    values = np.array(columns)
-    seconds = settings.pop("seconds")
-    is_right = isinstance(name, str) and type(seed) is int and values.ndim == 2 and values.size
-    if not (is_right and np.isfinite(values).all() and math.isfinite(seconds)):
-        raise ValueError("wrong values")
-    return (name, seed), (dict(zip(COLUMNS, columns, strict=True)), seconds), settings
-
-
-def rows_of(path, columns):
-    """Return these columns of a CSV file as a set of rows, or {None} if it does not have them."""
-    try:
-        table = pd.read_csv(path, dtype=str, na_filter=False)[columns]
-    except (KeyError, ValueError):
-        return {None}
-    return {*table.itertuples(index=False, name=None)}
+    seconds = time.perf_counter() - start
+    return name, seed, history, round(seconds, 4)
