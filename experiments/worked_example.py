@@ -77,6 +77,7 @@ def worked_example(x, y, weight_1, bias_1, weight_2, bias_2, learning_rate):
 # Below is the HTML. It needs no CSS, which some viewers remove: the styles are only for looks.
 
 LEFT = 'style="text-align: left"'
+NUMBERS = 'style="font-family: monospace; background: none"'
 HEAD = f"<tr><th {LEFT}>step</th><th {LEFT}>formula</th><th {LEFT}>numbers</th></tr>"
 
 
@@ -86,7 +87,7 @@ def row(step, formula, numbers):
     return (
         f"<tr><td {LEFT}>{step}</td>"
         f"<td {LEFT}><i>{formula}</i></td>"
-        f'<td {LEFT}><pre style="background: none">{as_text(numbers)}</pre></td></tr>'
+        f"<td {LEFT}><pre {NUMBERS}>{as_text(numbers)}</pre></td></tr>"
     )
 
 

@@ -22,8 +22,7 @@ from experiments.notebook import (
     picture,
     show_source,
 )
-from experiments.worked_example import draw_network, worked_example
-from plots import CLASS_COLORS, new_figure
+from plots import new_figure
 from train_mlp_numpy import load_data, train_epoch
 
 PATH = Path(__file__).parent.parent.parent / "mlp_visualization.ipynb"
@@ -145,7 +144,7 @@ def test_nothing_of_a_drawing_is_cut_off():
 
     drawings = [boundaries(dict.fromkeys("abc"[:n], halves), load_data()) for n in (1, 2, 3)]
     drawings.append(boundaries(dict.fromkeys("ab", thirds), load_data("blobs")))
-    for figure in [*drawings, draw_network([2, 2]), draw_network([64, 30, 20, 10])]:
+    for figure in drawings:
         renderer = FigureCanvasAgg(figure).get_renderer()
         figure.draw(renderer)
         parts = [part for axes in figure.axes for part in (axes, *axes.texts, *axes.child_axes)]
@@ -162,127 +161,6 @@ def test_three_classes_have_no_bar_and_no_points_of_the_plane_no_picture():
     assert not axes.child_axes
     said = boundaries({"a": halves}, load_data("digits"))
     assert said == "Nothing to show here: these rows are no points of the plane."
-
-
-# One point, by hand.
-
-EXAMPLE = {
-    "x": [1, 2],
-    "y": [0, 1],
-    "weight_1": [[1, 0, -1], [0.5, -1, 1]],
-    "bias_1": [0, 0.5, 0],
-    "weight_2": [[0.5, -0.5], [-1, 1], [-0.5, 1]],
-    "bias_2": [0, 0],
-    "learning_rate": 0.1,
-}
-
-
-def numbers_of(shown):
-    """Return the numbers of a worked example by its formulas, rows of rows."""
-    cells = re.findall(r"<i[^>]*>(.*?)</i>.*?<pre[^>]*>(.*?)</pre>", shown.data, re.S)
-    return {
-        formula.split(" ")[0]: [[*map(float, row.split())] for row in text.split("\n")]
-        for formula, text in cells
-    }
-
-
-def test_the_worked_example_is_what_a_pencil_gives():
-    shown = numbers_of(worked_example(**EXAMPLE))
-    assert shown.pop("x") == [[1, 2]]
-    assert shown.pop("y") == [[0, 1]]
-    assert shown.pop("a") == [[1 + 1, -2 + 0.5, -1 + 2]]
-    assert shown.pop("h") == [[2, 0, 1]]  # the second unit is silent
-    assert shown.pop("z") == [[2 * 0.5 - 0.5, -2 * 0.5 + 1]]
-    p = 1 / (1 + np.exp(-0.5))  # the logits are 0.5 and 0, and the class is 1
-    assert shown.pop("p") == [[round(p, 4), round(1 - p, 4)]]
-    assert shown.pop("L") == [[round(-np.log(1 - p), 4)]]
-    by_hand = {
-        "dz": [[p, -p]],
-        "dW₂": [[2 * p, -2 * p], [0, 0], [p, -p]],
-        "db₂": [[p, -p]],
-        "dh": [[p / 2 + p / 2, -p - p, -p / 2 - p]],
-        "da": [[p, 0, -1.5 * p]],
-        "dW₁": [[p, 0, -1.5 * p], [2 * p, 0, -3 * p]],
-        "db₁": [[p, 0, -1.5 * p]],
-    }
-    for name, expected in by_hand.items():
-        assert shown.pop(name) == np.round(expected, 4).tolist(), name
-    ((_, after),) = shown.pop("p,")
-    assert after > round(1 - p, 4)
-    assert shown.pop("L,") == [[pytest.approx(-np.log(after), abs=1e-3)]]
-    assert not shown
-
-
-def test_the_notebook_shows_this_example_as_the_layers_give_it():
-    import nbformat
-
-    cells = {cell.id: cell.source for cell in nbformat.read(PATH, as_version=4).cells}
-    taken = []
-    exec(cells["worked-example"], {"worked_example": lambda **example: taken.append(example)})
-    assert taken == [EXAMPLE]
-
-
-def test_the_loss_after_an_update_is_that_of_the_changed_parameters():
-    shown = numbers_of(worked_example(**EXAMPLE))
-    rate, x, y = 0.1, np.array([EXAMPLE["x"]]), np.array([EXAMPLE["y"]])
-    w_1, b_1, w_2, b_2 = (
-        EXAMPLE[key] - rate * np.array(shown[grad])
-        for key, grad in zip(list(EXAMPLE)[2:6], ("dW₁", "db₁", "dW₂", "db₂"), strict=True)
-    )
-    z = np.maximum(x @ w_1 + b_1, 0) @ w_2 + b_2
-    after = -np.sum(y * (z - np.log(np.exp(z).sum())))
-    assert shown["L,"] == [[pytest.approx(after, abs=1e-4)]]
-
-
-# A network drawn.
-
-
-def parts(figure):
-    """Return the units of each column, the number of lines and the texts of a drawing."""
-    (axes,) = figure.axes
-    texts = [axes.get_title(), *(text.get_text() for text in axes.texts)]
-    return [len(c.get_offsets()) for c in axes.collections], len(axes.lines), texts
-
-
-def test_the_network_is_drawn_with_each_unit_each_weight_and_the_shapes():
-    units, n_lines, texts = parts(draw_network([2, 20, 2]))
-    assert units == [2, 20, 2, 2]
-    assert n_lines == 2 * 20 + 20 * 2 + 2 * 2
-    assert texts[0] == "A network 2-20-2: 102 parameters"
-    expected = {"2 inputs $x$", "20 hidden units $h$", "2 logits $z$", "2 probabilities $p$"}
-    expected |= {"$W_1$ (2, 20)\n$b_1$ (20,)", "$W_2$ (20, 2)\n$b_2$ (2,)", "softmax"}
-    expected |= {"$x_1$", "$x_2$", "$z_0$", "$z_1$", "$p_0$", "$p_1$"}
-    assert {*texts[1:]} == expected
-
-
-def test_the_drawn_parameters_are_those_of_the_network():
-    from mlp_numpy import MLP
-
-    for sizes in [2, 20, 2], [2, 2], [64, 30, 5, 10]:
-        linears = MLP(sizes[0], sizes[1:-1], sizes[-1]).linear_layers
-        n = sum(param.size for linear in linears for param in linear.params.values())
-        *_, texts = parts(draw_network(sizes))
-        assert texts[0].endswith(f": {n} parameters")
-        for k, linear in enumerate(linears, 1):
-            weight, bias = linear.params.values()
-            assert f"$W_{k}$ {weight.shape}\n$b_{k}$ {bias.shape}" in texts
-
-
-def test_only_the_units_of_classes_have_the_colours_of_classes():
-    from matplotlib.colors import to_hex
-
-    (axes,) = draw_network([3, 3, 3]).axes
-    colors = [[to_hex(c) for c in column.get_edgecolors()] for column in axes.collections]
-    classes = [color.lower() for color in CLASS_COLORS[:3]]
-    assert colors == [["#000000"], ["#000000"], classes, classes]
-
-
-def test_large_layers_are_thinned_out_with_dots():
-    units, _, texts = parts(draw_network([64, 20, 10]))
-    assert units[0] < 20
-    assert units[1:] == [20, 10, 10]
-    assert texts.count("⋮") == 1
-    assert "64 inputs $x$" in texts
 
 
 # What the text says.
