@@ -1,0 +1,67 @@
+"""The sheet of log-odds: its heights, its colours, and the cut through it."""
+
+import numpy as np
+import pytest
+from mpl_toolkits.mplot3d import Axes3D
+
+from experiments.log_odds import sheet_figure
+from tests.helpers import pixels
+from train_mlp_numpy import load_data
+
+
+def predict(points):
+    """Return probabilities whose log-odds are 3 x_1 - x_2."""
+    p = 1 / (1 + np.exp(-points @ [3, -1]))
+    return np.column_stack([1 - p, p])
+
+
+@pytest.fixture
+def data():
+    return load_data(n_samples=60)
+
+
+def test_the_sheet_has_the_height_of_the_log_odds_and_the_colour_of_its_class(data, monkeypatch):
+    drawn = {}
+
+    def plot_surface(axes, x_1, x_2, heights, facecolors, **look):
+        drawn.update(x_1=x_1, x_2=x_2, heights=heights, colors=facecolors)
+
+    monkeypatch.setattr(Axes3D, "plot_surface", plot_surface)
+    sheet_figure(predict, data, resolution=20)
+    assert drawn["heights"] == pytest.approx(3 * drawn["x_1"] - drawn["x_2"])
+    red = drawn["colors"][..., 0]
+    blue = drawn["colors"][..., 2]
+    is_orange = red > blue  # class 1
+    assert np.array_equal(is_orange, drawn["heights"] > 0)
+
+
+def test_the_cut_is_a_line_on_the_sheet(data):
+    figure = sheet_figure(predict, data, "the title", x_2=0.5, resolution=20)
+    pixels(figure)
+    assert figure.get_suptitle() == "the title"
+    sheet, cut = figure.axes
+    zero, line = cut.lines
+    x_1, heights = line.get_data()
+    assert set(zero.get_ydata()) == {0}
+    assert heights == pytest.approx(3 * x_1 - 0.5)
+    assert "x_2 = 0.5" in cut.get_title()
+    bottom, top = cut.get_ylim()
+    assert bottom < heights.min() < heights.max() < top
+    (dashed,) = sheet.lines
+    expected = [x_1, np.full(len(x_1), 0.5), heights]
+    assert np.array_equal(dashed.get_data_3d(), expected)
+
+
+def test_the_cut_is_in_the_middle_unless_one_says_where(data):
+    x_train = data.x_train + np.array([0, 100])
+    far_away = data._replace(x_train=x_train)
+    sheet, _ = sheet_figure(predict, far_away, resolution=20).axes
+    (dashed,) = sheet.lines
+    middle = (x_train[:, 1].min() + x_train[:, 1].max()) / 2
+    assert dashed.get_data_3d()[1] == pytest.approx(np.full(500, middle))
+
+
+@pytest.mark.parametrize(("data_set", "told"), [("blobs", "3 classes"), ("digits", "64 features")])
+def test_data_without_such_a_sheet_are_refused(data_set, told):
+    with pytest.raises(ValueError, match=told):
+        sheet_figure(predict, load_data(data_set, n_samples=60))
