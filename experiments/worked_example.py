@@ -39,39 +39,39 @@ def worked_example(x, y, weight_1, bias_1, weight_2, bias_2, learning_rate):
     last.params = {"weight": np.array(weight_2), "bias": np.array(bias_2)}
     cross_entropy = CrossEntropy()
 
-    rows = [HEAD]
-    rows.append(row("the point", "x", x))
+    table = Table()
+    table.add("the point", "x", x)
     a = first.forward(x)
-    rows.append(row("first Linear", "a = x W₁ + b₁", a))
+    table.add("first Linear", "a = x W₁ + b₁", a)
     h = relu.forward(a)
-    rows.append(row("ReLU: hidden units", "h = max(0, a)", h))
+    table.add("ReLU: hidden units", "h = max(0, a)", h)
     z = last.forward(h)
-    rows.append(row("last Linear: logits", "z = h W₂ + b₂", z))
+    table.add("last Linear: logits", "z = h W₂ + b₂", z)
     p = softmax.forward(z)
-    rows.append(row("SoftMax: probabilities", "p = softmax(z)", p))
-    rows.append(row("its class, one-hot", "y", y))
+    table.add("SoftMax: probabilities", "p = softmax(z)", p)
+    table.add("its class, one-hot", "y", y)
     loss = cross_entropy.forward(p, y)
-    rows.append(row("CrossEntropy: the loss", "L = -Σ y log p", loss))
+    table.add("CrossEntropy: the loss", "L = -Σ y log p", loss)
 
     dz = cross_entropy.backward()
-    rows.append(row("back through CrossEntropy and SoftMax", "dz = (p - y) / N", dz))
+    table.add("back through CrossEntropy and SoftMax", "dz = (p - y) / N", dz)
     dh = last.backward(dz)
-    rows.append(row("back through the last Linear: weights", "dW₂ = hᵀ dz", last.grads["weight"]))
-    rows.append(row("its biases", "db₂ = Σₙ dz", last.grads["bias"]))
-    rows.append(row("its input", "dh = dz W₂ᵀ", dh))
+    table.add("back through the last Linear: weights", "dW₂ = hᵀ dz", last.grads["weight"])
+    table.add("its biases", "db₂ = Σₙ dz", last.grads["bias"])
+    table.add("its input", "dh = dz W₂ᵀ", dh)
     da = relu.backward(dh)
-    rows.append(row("back through ReLU", "da = dh ⊙ [a > 0]", da))
+    table.add("back through ReLU", "da = dh ⊙ [a > 0]", da)
     first.backward(da)
-    rows.append(row("back through the first Linear: weights", "dW₁ = xᵀ da", first.grads["weight"]))
-    rows.append(row("its biases", "db₁ = Σₙ da", first.grads["bias"]))
+    table.add("back through the first Linear: weights", "dW₁ = xᵀ da", first.grads["weight"])
+    table.add("its biases", "db₁ = Σₙ da", first.grads["bias"])
 
     model.update(learning_rate)
     p = model.forward(x)
     update = f"θ ← θ - {learning_rate:g} dθ"
-    rows.append(row("after an update: probabilities", f"p, with {update}", p))
+    table.add("after an update: probabilities", f"p, with {update}", p)
     loss = cross_entropy.forward(p, y)
-    rows.append(row("and the loss", "L, with this p", loss))
-    return HTML(f"<table>{''.join(rows)}</table>")
+    table.add("and the loss", "L, with this p", loss)
+    return HTML(table.as_html())
 
 
 # Below is the HTML. It needs no CSS, which some viewers remove: the styles are only for looks.
@@ -81,14 +81,25 @@ NUMBERS = 'style="font-family: monospace; background: none"'
 HEAD = f"<tr><th {LEFT}>step</th><th {LEFT}>formula</th><th {LEFT}>numbers</th></tr>"
 
 
-def row(step, formula, numbers):
-    """Return a row of the table."""
-    formula = escape(formula).replace(" ", "&nbsp;")  # so that it stays on one line
-    return (
-        f"<tr><td {LEFT}>{step}</td>"
-        f"<td {LEFT}><i>{formula}</i></td>"
-        f"<td {LEFT}><pre {NUMBERS}>{as_text(numbers)}</pre></td></tr>"
-    )
+class Table:
+    """A table with a row for each step."""
+
+    def __init__(self):
+        self.rows = [HEAD]
+
+    def add(self, step, formula, numbers):
+        """Add a row: what is computed, its formula, and the numbers, as for `as_text`."""
+        formula = escape(formula).replace(" ", "&nbsp;")  # so that it stays on one line
+        self.rows.append(
+            f"<tr><td {LEFT}>{step}</td>"
+            f"<td {LEFT}><i>{formula}</i></td>"
+            f"<td {LEFT}><pre {NUMBERS}>{as_text(numbers)}</pre></td></tr>"
+        )
+
+    def as_html(self):
+        """Return the table as HTML."""
+        rows = "".join(self.rows)
+        return f"<table>{rows}</table>"
 
 
 def as_text(numbers):
