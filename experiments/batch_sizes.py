@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import math
 import os
+import signal
 import sys
 import warnings
 from contextlib import closing
@@ -44,7 +45,7 @@ BUDGETS = {
     "epochs": {"max_steps": 1500, "eval_freq": 10},
     "updates": {"max_steps": 75_000, "eval_freq": 500},
 }
-DASK_SECONDS = 10  # in which a scheduler must answer
+DASK_SECONDS = 8  # in which a scheduler must answer
 
 
 def main(argv=None):
@@ -302,7 +303,7 @@ def connect(parser, address):
             client.submit(os.getpid).result()
         client.run(import_module, "experiments.runs")
     except (ImportError, OSError, ValueError) as error:
-        remedy = "experiments/README.md says how to start a cluster"
+        remedy = "experiments/README.md says how to start a cluster, and which address to give"
         parser.error(f"argument --dask: {text_of(error)}; {remedy}")
     return client
 
@@ -379,4 +380,6 @@ def jobs_or_all(text):
 
 
 if __name__ == "__main__":
+    # `kill` shall end it as Ctrl-C does; or the processes that train would stay for some minutes.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(status_of(main))
