@@ -177,7 +177,7 @@ def test_other_networks_are_refused(hidden_units, x, sizes, told):
 def test_stuck_networks_lack_upward_folds_and_come_free_when_given_one(
     hidden_units, data, n_runs, n_stuck
 ):
-    from experiments.batch_sizes import compare
+    from experiments.runs import compare
 
     options = {"eval_freq": 1500, "backend": "numba"}
     groups = hidden_units.by_outcome(compare(data, [16], range(n_runs), **options), "16")
