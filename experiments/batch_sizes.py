@@ -39,12 +39,6 @@ from train_mlp_numpy import add_flags, check_flags, load_data, new_parser, numbe
 SUMMARY = "summary.csv"
 FIGURE = "figure4_batch_sizes.png"
 
-# What --max_steps and --eval_freq count, and their defaults: the epochs of the report, or the
-# updates that these are at batch size 16.
-BUDGETS = {
-    "epochs": {"max_steps": 1500, "eval_freq": 10},
-    "updates": {"max_steps": 75_000, "eval_freq": 500},
-}
 DASK_SECONDS = 8  # in which a scheduler must answer
 
 
@@ -328,6 +322,13 @@ async def greet_scheduler(address):
 
 # Below are the flags.
 
+# What --max_steps and --eval_freq count, and their defaults: the epochs of the report, or the
+# updates that these are at batch size 16.
+BUDGETS = {
+    "epochs": {"max_steps": 1500, "eval_freq": 10},
+    "updates": {"max_steps": 75_000, "eval_freq": 500},
+}
+
 
 def parse_flags(argv):
     """Return the parser and the flags. A wrong one ends the program with status 2."""
@@ -336,22 +337,12 @@ def parse_flags(argv):
     )
     add = parser.add_argument
     one_or_more = number(int, 1)
-    by_budget = argparse.SUPPRESS  # the default is set below
     add("--batch_sizes", type=batch_sizes, default="1,16,64,256,full", help="such as 16,64,full")
     add("--n_seeds", type=one_or_more, default=100, help="runs of each batch size, from --seed on")
     add("--budget", choices=BUDGETS, default="epochs", help="what every run gets as many of")
-    add(
-        "--max_steps",
-        type=one_or_more,
-        default=by_budget,
-        help="how many (1500 epochs or 75000 updates)",
-    )
-    add(
-        "--eval_freq",
-        type=one_or_more,
-        default=by_budget,
-        help="between entries of a history (10, 500)",
-    )
+    by_budget = {"type": one_or_more, "default": argparse.SUPPRESS}  # the default is set below
+    add("--max_steps", **by_budget, help="how many (1500 epochs or 75000 updates)")
+    add("--eval_freq", **by_budget, help="between entries of a history (10, 500)")
     add("--resume", action="store_true", help="go on with the study in the output folder")
     add_flags(parser, fastest_backend())
     parser.set_defaults(seed=0)
