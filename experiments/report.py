@@ -30,9 +30,6 @@ SETTINGS = {
 }
 
 
-def beside_report(history):
-    """Return a table of how a full-batch history ends, beside the report's numbers."""
-    import pandas as pd
-
-    ours = {key: history[key][-1] for key in FULL_BATCH}
-    return pd.DataFrame({"ours": ours, "report": FULL_BATCH}).round(4)
+def has_settings(**settings):
+    """Return whether all of these settings, some of SETTINGS, are the report's."""
+    return all(str(value) == SETTINGS[name] for name, value in settings.items())

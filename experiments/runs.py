@@ -45,7 +45,7 @@ def compare(data, batch_sizes, seeds, n_hidden=(20,), n_jobs=-1, **options):
 
     Args:
         data: a train_mlp_numpy.Data.
-        batch_sizes: ints, and None for the full batch.
+        batch_sizes: ints, and None for the full batch; each is trained once.
         seeds: ints; each gives the initial weights and the shuffles of a run.
         n_hidden: the units of each hidden layer.
         n_jobs: how many runs at a time, -1 for as many as there are cores.
@@ -55,7 +55,7 @@ def compare(data, batch_sizes, seeds, n_hidden=(20,), n_jobs=-1, **options):
         FloatingPointError: if a run diverges.
     """
     tasks = []
-    for batch_size in batch_sizes:
+    for batch_size in dict.fromkeys(batch_sizes):
         for seed in seeds:
             task = delayed(run_from_seed)(data, batch_size, seed, n_hidden, options)
             tasks.append(task)

@@ -1,7 +1,6 @@
-"""The notebook: it runs in a fresh kernel, and says what it said."""
+"""The notebook: it runs in a fresh kernel, says what it said, and any viewer can show it."""
 
 import base64
-import html
 import inspect
 import io
 import re
@@ -10,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-PATH = Path(__file__).parent.parent.parent / "mlp_visualization.ipynb"
-PICTURE = re.compile(r'(?<=src="data:image/webp;base64,)[^"]+')
+PATH = Path(__file__).parents[2] / "mlp_visualization.ipynb"
+REMEDY = "run `python -m tests.experiments.run_notebook`"
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +26,21 @@ def code(committed):
 
 
 def outputs(notebook):
-    """Return the text outputs of a notebook, by the cell, its output and the kind of text."""
-    return {
-        (cell.id, i, kind): PICTURE.sub("a picture", text)
-        for cell in notebook.cells
-        for i, output in enumerate(cell.get("outputs", []))
-        for kind, text in [*output.get("data", {}).items(), ("stream", output.get("text", ""))]
-        if isinstance(text, str) and kind != "image/png"
-    }
+    """Return the outputs of a notebook that are texts, by cell, output and kind of text."""
+    texts = {}
+    for cell in notebook.cells:
+        for i, output in enumerate(cell.get("outputs", [])):
+            for kind, text in output.get("data", {}).items():
+                if isinstance(text, str) and kind != "image/png":
+                    texts[cell.id, i, kind] = text
+            if "text" in output:
+                texts[cell.id, i, "stream"] = without_rounding(output["text"])
+    return texts
+
+
+def without_rounding(text):
+    """Replace errors such as 5.4e-11, whose digits differ between processors."""
+    return re.sub(r"\d\.\de-(09|1\d)", "tiny   ", text)
 
 
 def pictures(notebook):
@@ -42,30 +48,28 @@ def pictures(notebook):
     found = {}
     for cell in notebook.cells:
         for i, output in enumerate(cell.get("outputs", [])):
-            data = output.get("data", {})
-            sources = PICTURE.findall(data.get("text/html", ""))
-            if "image/png" in data:
-                sources.append(data["image/png"])
-            for source in sources:
-                found[cell.id, i] = colors(base64.b64decode(source))
+            png = output.get("data", {}).get("image/png")
+            if png:
+                found[cell.id, i] = colors(base64.b64decode(png))
     return found
 
 
-def colors(file):
-    """Return the colours of a picture's file as an array."""
+def colors(png):
+    """Return the colours of a picture as an array."""
     from PIL import Image
 
-    return np.asarray(Image.open(io.BytesIO(file)).convert("RGB")).astype(float)
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(float)
 
 
 def changed(ours, theirs):
     """Return the pictures that differ by more than fonts do between machines."""
     assert ours.keys() == theirs.keys()
-    return [
-        key
-        for key, picture in ours.items()
-        if picture.shape != theirs[key].shape or np.sqrt(((picture - theirs[key]) ** 2).mean()) > 2
-    ]
+    different = []
+    for key, picture in ours.items():
+        other = theirs[key]
+        if picture.shape != other.shape or np.sqrt(((picture - other) ** 2).mean()) > 2:
+            different.append(key)
+    return different
 
 
 @pytest.mark.slow
@@ -77,51 +81,69 @@ def test_it_comes_out_the_same_on_every_processor(committed, kernels, monkeypatc
         pytest.skip("this processor has no AVX-512")
     monkeypatch.setenv("OPENBLAS_CORETYPE", kernels)
     notebook = executed()
-    remedy = "run `python -m tests.experiments.run_notebook`"
-    assert outputs(notebook) == outputs(committed), remedy
-    assert changed(pictures(notebook), pictures(committed)) == []
+    assert outputs(notebook) == outputs(committed), REMEDY
+    assert changed(pictures(notebook), pictures(committed)) == [], REMEDY
 
 
 def test_a_picture_that_has_changed_is_noticed(committed):
     key, picture = next(iter(pictures(committed).items()))
-    assert changed({key: picture}, {key: np.roll(picture, 2, axis=0)}) == [key]
+    moved = np.roll(picture, 2, axis=0)
+    assert changed({key: picture}, {key: moved}) == [key]
 
 
 def test_it_is_committed_with_the_outputs_of_one_run(committed, code):
     import nbformat
 
-    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
-    assert all(cell.outputs for cell in code[1:])
-    assert PATH.stat().st_size < 5e6
     nbformat.validate(committed)
-    for key, text in outputs(committed).items():  # no path, no time
-        assert not re.search(r"/home|/root|/tmp|/work|\d+ ?m?s\b|seconds", text), key
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    silent = [cell.id for cell in code if not cell.outputs]
+    assert silent == ["setup", "settings"]
+    assert PATH.stat().st_size < 5e6
 
 
 def test_the_source_that_it_shows_stands_in_the_files_of_today(committed):
+    from bs4 import BeautifulSoup
+
     import mlp_numpy
     import modules
     import train_mlp_numpy
     from experiments import gradient_bugs
+    from playground import folds
 
-    files = [modules, mlp_numpy, train_mlp_numpy, gradient_bugs]
-    lines = {line.strip() for file in files for line in inspect.getsource(file).splitlines()}
-    shown = [
-        html.unescape(re.sub("<[^>]+>", "", line)).strip()
-        for text in outputs(committed).values()
-        for block in re.findall(r'<div class="highlight".*?<pre[^>]*>(.*?)</pre>', text, re.S)
-        for line in block.splitlines()
-    ]
+    lines = set()
+    for file in (modules, mlp_numpy, train_mlp_numpy, gradient_bugs, folds):
+        lines |= {line.strip() for line in inspect.getsource(file).splitlines()}
+    shown = []
+    for text in outputs(committed).values():
+        for code in BeautifulSoup(text, "html.parser").select(".highlight code"):
+            shown += [line.strip() for line in code.get_text().splitlines()]
     assert len(shown) > 60
-    assert {*shown} <= lines
+    assert set(shown) <= lines, REMEDY
 
 
-def test_its_cells_call_the_project_and_hold_no_logic(code):
-    logic = r"^(def|class|for|while|if|with|try)\b|(import|from) (numpy|matplotlib|sklearn)\b"
-    for cell in code:
-        assert len(cell.source.splitlines()) <= 16, cell.id
-        source = cell.source.removeprefix("try:\n") if cell.id == "setup" else cell.source
-        assert not re.search(logic, source, re.M), cell.id
+def test_every_viewer_can_show_its_outputs(committed):
+    # GitHub removes styles and scripts; pandas' own tables do without theirs.
+    for (cell, _, kind), text in outputs(committed).items():
+        assert kind in ("text/plain", "text/html", "text/markdown", "stream"), cell
+        if kind == "text/html":
+            without_pandas = re.sub("<style scoped>.*?</style>", "", text, flags=re.S)
+            assert not re.search(r"<img|<script|<svg|white-space|<style", without_pandas), cell
+    assert len(pictures(committed)) > 14
+
+
+def test_without_css_each_row_of_a_matrix_has_a_line_of_its_own(committed):
+    from bs4 import BeautifulSoup
+
+    table = outputs(committed)["worked-example", 0, "text/html"]
+    lines = {}
+    for row in BeautifulSoup(table, "html.parser").find_all("tr")[1:]:
+        _, formula, numbers = row.find_all("td")
+        name = formula.get_text().split()[0]
+        lines[name] = numbers.pre.get_text("\n").splitlines()
+    assert [line.split() for line in lines["dW₁"]] == [
+        ["0.6225", "0", "-0.9337"],
+        ["1.2449", "0", "-1.8674"],
+    ]
 
 
 def test_without_a_kernel_it_shows_a_picture_of_the_playground_and_how_to_start(committed, code):
@@ -131,17 +153,6 @@ def test_without_a_kernel_it_shows_a_picture_of_the_playground_and_how_to_start(
     assert "Run All Cells" in picture.data["text/plain"]
     assert "widgets" not in committed.metadata
     assert "nothing is running" in committed.cells[-2].source
-
-
-def test_every_picture_has_a_text_that_survives_in_html(committed):
-    from bs4 import BeautifulSoup
-    from nbconvert import HTMLExporter
-
-    page, _ = HTMLExporter().from_notebook_node(committed)
-    images = BeautifulSoup(page, "html.parser").find_all("img")
-    assert len(images) > 15
-    for image in images[:-1]:  # the last is a PNG of the playground, which cannot have one
-        assert len(image["alt"]) > 20, image.attrs["src"][:50]
 
 
 def test_no_formula_needs_more_than_text(committed):
