@@ -33,7 +33,7 @@ from experiments import report
 from experiments.runs import batch_sizes, fastest_backend, name_of, status_of
 from experiments.spread import NO_GROUPS, as_table, as_text, ends_of, spread_of, summarise
 from experiments.spread_figures import figure_4
-from experiments.study import RUNS, Study, finished_runs
+from experiments.study import RUNS, Study, finished_runs, finished_runs_of_cluster
 from train_mlp_numpy import add_flags, check_flags, load_data, new_parser, number
 
 SUMMARY = "summary.csv"
@@ -170,10 +170,14 @@ def train_all(study, plan, data, n_jobs, client):
     """Train what the study does not have yet, here or on a Dask cluster, and add it."""
     n_done = plan.n_done(study)
     n_left = plan.n_runs - n_done
-    n_jobs = min(joblib.effective_n_jobs(n_jobs), max(n_left, 1))  # idle processes take memory
     tasks = plan.tasks_left(study, data)
+    if client is None:
+        n_jobs = min(joblib.effective_n_jobs(n_jobs), max(n_left, 1))  # idle ones take memory
+        runs = finished_runs(tasks, n_jobs)
+    else:
+        runs = finished_runs_of_cluster(tasks, client)
     bar = tqdm(total=plan.n_runs, initial=n_done, unit="run", disable=None)  # on a terminal
-    with bar, warnings.catch_warnings(), closing(finished_runs(tasks, n_jobs, client)) as runs:
+    with bar, warnings.catch_warnings(), closing(runs):
         # If it ends early, joblib warns of the runs under way. We say so in a sentence of our own.
         warnings.filterwarnings("ignore", ".*tasks which were still being", UserWarning)
         for name, seed, history, seconds in runs:

@@ -8,10 +8,11 @@ import json
 import signal
 import sys
 import time
+from itertools import islice
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed, parallel_config
+from joblib import Parallel, delayed
 
 from experiments.runs import name_of, train_from_seed
 from train_mlp_numpy import COLUMNS
@@ -181,29 +182,47 @@ def lock(file, folder):
         )
 
 
-def finished_runs(tasks, n_jobs=-1, client=None):
+def finished_runs(tasks, n_jobs=-1):
     """Return a generator of the runs, as `train_run` returns them, in the order of their ends.
 
     Args:
         tasks: an iterator of tuples, the arguments of `train_run`. A task is taken when there is
             soon room for it, so there may be any number.
         n_jobs: how many runs at a time, -1 for as many as there are cores.
-        client: a client of a Dask cluster, where they run instead.
     """
-    place = {"n_jobs": n_jobs}
-    if client is not None:
-        place = {"backend": "dask", "client": client}
     # A batch of joblib's is one run here, so that none that has finished waits for another. The
     # data are small, so max_nbytes=None: the processes get them without a file to share.
-    options = {"batch_size": 1, "return_as": "generator_unordered", "max_nbytes": None}
+    parallel = Parallel(n_jobs, batch_size=1, return_as="generator_unordered", max_nbytes=None)
     # A terminal sends Ctrl-C to every process. Those that start here ignore it, as they inherit
     # that: it is for us to end them.
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with parallel_config(**place):
-            return Parallel(**options)(delayed(train_run)(*task) for task in tasks)
+        return parallel(delayed(train_run)(*task) for task in tasks)
     finally:
         signal.signal(signal.SIGINT, handler)
+
+
+def finished_runs_of_cluster(tasks, client):
+    """Yield the runs as `finished_runs` does; here a Dask cluster trains them.
+
+    Raises:
+        RuntimeError: if the scheduler has gone.
+    """
+    from distributed import CancelledError, as_completed
+
+    def submit(task):
+        return client.submit(train_run, *task, pure=False)
+
+    n_at_a_time = 2 * sum(client.ncores().values())  # one waits for each that is trained
+    futures = as_completed([submit(task) for task in islice(tasks, n_at_a_time)])
+    for future in futures:
+        try:
+            run = future.result()
+        except CancelledError as error:
+            raise RuntimeError("the scheduler has gone") from error
+        yield run
+        for task in islice(tasks, 1):
+            futures.add(submit(task))
 
 
 def train_run(data, n_hidden, batch_size, seed, options):

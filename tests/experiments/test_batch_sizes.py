@@ -476,23 +476,59 @@ def test_what_is_no_address_of_a_scheduler_is_refused(needs_dask, address, capsy
     assert "--dask" in usage_error(capsys, "--no_output", "--dask", address)
 
 
-@pytest.mark.slow
-def test_a_cluster_gets_the_rows_that_this_machine_gets(needs_dask, study, tmp_path):
-    dask = [sys.executable, "-m", "dask"]
-    file = tmp_path / "scheduler.json"
-    flags = ["--no-dashboard", "--scheduler-file", file]
-    place = {"cwd": ROOT, "stderr": subprocess.DEVNULL}  # the project's folder, as we say
-    with subprocess.Popen([*dask, "scheduler", "--port", "0", *flags], **place) as scheduler:
-        while not file.exists() and scheduler.poll() is None:
+class Cluster:
+    """A Dask scheduler, without workers at first."""
+
+    def __init__(self, folder):
+        self.file = folder / "scheduler.json"
+        self.processes = []
+        self.scheduler = self.start("scheduler", "--port=0")
+        while not self.file.exists():
+            assert self.scheduler.poll() is None
             time.sleep(0.1)
-        address = json.loads(file.read_text())["address"]
-        command = [*COMMAND, *SMALL, "--output_dir", tmp_path, "--dask", address]
-        with subprocess.Popen(command, **PIPES) as client:
-            assert "waiting for a worker" in client.stdout.readline()
-            worker = subprocess.Popen([*dask, "worker", "--nthreads", "1", *flags], **place)
-            _, errors = client.communicate(timeout=120)
-        worker.terminate()
-        worker.wait()
-        scheduler.terminate()
+        self.address = json.loads(self.file.read_text())["address"]
+
+    def start(self, *args):
+        """Start a scheduler or a worker in the project's folder, as the README says."""
+        command = [sys.executable, "-m", "dask", *args, "--no-dashboard"]
+        command += ["--scheduler-file", self.file]
+        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+        self.processes.append(process)
+        return process
+
+    def close(self):
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def cluster(needs_dask, tmp_path_factory):
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    yield cluster
+    cluster.close()
+
+
+@pytest.mark.slow
+def test_a_cluster_gets_the_rows_that_this_machine_gets(cluster, study, tmp_path):
+    command = [*COMMAND, *SMALL, "--output_dir", tmp_path, "--dask", cluster.address]
+    with subprocess.Popen(command, **PIPES) as client:
+        assert "waiting for a worker" in client.stdout.readline()
+        cluster.start("worker", "--nthreads=1")
+        _, errors = client.communicate(timeout=120)
     assert client.returncode == 0, errors
     assert_same(runs_of(tmp_path), runs_of(study[0]))
+
+
+@pytest.mark.slow
+def test_without_its_scheduler_it_ends(cluster, tmp_path):
+    cluster.start("worker", "--nthreads=1")
+    flags = ["--n_seeds=100000", "--output_dir", tmp_path, "--dask", cluster.address]
+    path = tmp_path / "histories.jsonl"
+    with subprocess.Popen([*COMMAND, *SMALL, *flags], **PIPES) as client:
+        while client.poll() is None and not (path.exists() and lines_of(tmp_path)):
+            time.sleep(0.01)
+        cluster.scheduler.kill()
+        _, errors = client.communicate(timeout=60)
+    assert client.returncode == 1
+    assert "error: the scheduler has gone" in errors
