@@ -56,7 +56,7 @@ class Study:
                 file is damaged or somebody else's; or if another command has locked the file.
         """
         path = self.folder / HISTORIES
-        has_histories = path.exists() and path.stat().st_size > 0
+        has_histories = path.exists() and path.read_bytes().strip() != b""
         if not has_histories:
             self.check_results(names, seeds)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -127,11 +127,14 @@ class Study:
         self.seconds[key] = seconds
 
     def add(self, name, seed, history, seconds):
-        """Take in a run that has finished, and write its line."""
+        """Take in a run that has finished, and write its line if there is a file."""
+        if self.file is not None:
+            self.write(name, seed, history, seconds)
         self.histories[name, seed] = history
         self.seconds[name, seed] = seconds
-        if self.file is None:
-            return
+
+    def write(self, name, seed, history, seconds):
+        """Write the line of a run."""
         entry = dict(self.settings)
         entry["batch_size"] = name
         entry["seed"] = seed
