@@ -91,7 +91,7 @@ def unit_maps(model, data, title=None, resolution=80):
     figure.suptitle(title)
     figure.supxlabel(
         f"The deepest orange raises the log-odds by {largest:.3g}, the deepest blue lowers them by "
-        "as much.\nThe depth grows with the square root.",
+        "as much.\nThe depth grows with the square root of what a unit adds.",
         fontsize="medium",
     )
     return figure
@@ -190,7 +190,7 @@ def fold_figure(groups, data, title=None):
     return figure
 
 
-def trained_on(groups, data, up=(1,), down=(1,), **options):
+def trained_on(groups, data, up_at=(1,), down_at=(1,), **options):
     """Train the stuck networks on, as they are or with a fold planted; return a table.
 
     A row tells how many of them come free, and with which training losses they end: the least, the
@@ -200,8 +200,8 @@ def trained_on(groups, data, up=(1,), down=(1,), **options):
     Args:
         groups: what `by_outcome` returns.
         data: that the networks were trained on.
-        up: at each of these x_1 an upward fold is planted, in a copy of each network.
-        down: the same for downward folds.
+        up_at: at each of these x_1 an upward fold is planted, in a copy of each network.
+        down_at: the same for downward folds.
         options: those of `train`.
     """
     stuck = groups.get("stuck", [])
@@ -209,9 +209,9 @@ def trained_on(groups, data, up=(1,), down=(1,), **options):
     bound = stuck_bound([final_loss(run) for run in everyone])
 
     plants = {"as they are": None}  # by name: the sign and the place of a fold
-    for x_1 in up:
+    for x_1 in up_at:
         plants[f"a fold up, at x₁ = {x_1}"] = (1, x_1)
-    for x_1 in down:
+    for x_1 in down_at:
         plants[f"a fold down, at x₁ = {x_1}"] = (-1, x_1)
 
     jobs = [(name, run) for name in plants for run in stuck]

@@ -66,7 +66,7 @@ def sheet_figure(predict, data, title=None, x_2=None, resolution=80):
     draw_sheet(sheet, grid_1, grid_2, log_odds(predict, grid_1, grid_2))
     sheet.plot(line_1, line_2, line_heights, "--", color="black")
     draw_cut(cut, line_1, line_heights)
-    cut.set_title(f"A cut through it, dashed there, at $x_2 = {x_2:.3g}$")
+    cut.set_title(f"A cut along the dashed line, at $x_2 = {x_2:.3g}$")
     figure.suptitle(title)
     return figure
 

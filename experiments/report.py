@@ -30,6 +30,15 @@ SETTINGS = {
 }
 
 
-def has_settings(**settings):
-    """Return whether all of these settings, some of SETTINGS, are the report's."""
-    return all(str(value) == SETTINGS[name] for name, value in settings.items())
+def has_settings(dataset, n_samples, noise, data_seed, hidden_units, learning_rate, epochs):
+    """Return whether all of these settings are the report's."""
+    ours = {
+        "dataset": dataset,
+        "n_samples": n_samples,
+        "noise": noise,
+        "data_seed": data_seed,
+        "dnn_hidden_units": hidden_units,
+        "learning_rate": learning_rate,
+        "max_steps": epochs,
+    }
+    return all(str(value) == SETTINGS[name] for name, value in ours.items())

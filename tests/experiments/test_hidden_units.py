@@ -127,7 +127,7 @@ def test_each_stuck_network_is_trained_on_as_it_is_and_with_each_fold(data, monk
         return {"train_loss": [9, 0.1 * n_before]}
 
     monkeypatch.setattr(hidden_units, "train", train)
-    table = hidden_units.trained_on(groups, data, up=[1], down=[-1], batch_size=16)
+    table = hidden_units.trained_on(groups, data, up_at=[1], down_at=[-1], batch_size=16)
     assert table.T.to_dict("list") == {
         "as they are": ["3 of 3", "0.00", "0.10", "0.20"],
         "a fold up, at x₁ = 1": ["0 of 3", "0.30", "0.40", "0.50"],
@@ -159,7 +159,7 @@ def test_stuck_networks_lack_upward_folds_and_come_free_when_given_one(data, n_r
     assert sums["stuck"][:, 0].min() > 1  # downwards
     assert sums["not stuck"][:, 0].min() > 1
 
-    table = hidden_units.trained_on(groups, data, up=[1, -1], **OF_MANY)
+    table = hidden_units.trained_on(groups, data, up_at=[1, -1], **OF_MANY)
     n_free = {name: int(text.split(" of ")[0]) for name, text in table["free"].items()}
     assert n_free.pop("a fold up, at x₁ = 1") == len(stuck)
     assert max(n_free.values()) < len(stuck) / 2  # also upwards, at another place

@@ -37,6 +37,6 @@ def test_the_final_numbers_are_the_last_of_each_history_and_those_of_the_report(
 
 
 def test_settings_are_the_report_s_only_if_each_of_them_is():
-    ours = {"dataset": "moons", "noise": 0.20, "n_samples": 1_000, "learning_rate": 1e-2}
-    assert report.has_settings(**ours)
-    assert not report.has_settings(**ours | {"noise": 0.21})
+    assert report.has_settings("moons", 1_000, 0.20, 42, 20, 1e-2, 1500)
+    assert not report.has_settings("moons", 1_000, 0.21, 42, 20, 1e-2, 1500)
+    assert not report.has_settings("moons", 1_000, 0.20, 42, 20, 1e-2, 1499)
