@@ -20,7 +20,14 @@ import numpy as np
 from PIL import Image
 
 import plots
-from experiments.runs import batch_sizes, fastest_backend, name_of, progress, status_of
+from experiments.runs import (
+    batch_size_text,
+    batch_sizes,
+    fastest_backend,
+    name_of,
+    progress,
+    status_of,
+)
 from mlp_numpy import MLP
 from modules import as_rng
 from train_mlp_numpy import (
@@ -67,7 +74,7 @@ def stages(data, batch_sizes, epochs, seed, title=None, resolution=80, **options
 
     Args:
         data: a train_mlp_numpy.Data of two features and at most four classes.
-        batch_sizes: a list of them; None is the full batch.
+        batch_sizes: a list of them; None is the full batch. Each is drawn once.
         epochs: the epochs to draw.
         seed: as for `snapshots`.
         title: what to write above.
@@ -77,6 +84,7 @@ def stages(data, batch_sizes, epochs, seed, title=None, resolution=80, **options
     Raises:
         ValueError: if the data have other features, or more classes.
     """
+    batch_sizes = list(dict.fromkeys(batch_sizes))
     n_rows = len(batch_sizes)
     n_columns = len(epochs)
     width = 2.4 * n_columns
@@ -110,14 +118,8 @@ def legend_of_test_points(figure, data):
     """Add a legend for draw_test_points below everything else."""
     n_classes = data.y_test.shape[1]
     names = [f"class {k}" for k in range(n_classes)]
-    plots.legend_below(figure, plots.legend_handles(names, ["test"]))
-
-
-def batch_size_text(batch_size):
-    """Return a batch size as the title of a panel or a row."""
-    if batch_size is None:
-        return "full batch"
-    return f"batch size {batch_size}"
+    handles = plots.legend_handles(names, ["test"], {"test": len(data.x_test)})
+    plots.legend_below(figure, handles)
 
 
 def accuracy_text(network, data):

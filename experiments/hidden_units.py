@@ -83,15 +83,15 @@ def unit_maps(model, data, title=None, resolution=80):
         if a.min() < 0 < a.max():
             axes.contour(x, y, a, levels=[0], colors="black", linewidths=1.5)
         axes.scatter(*data.x_train[:200].T, s=4, color="0.35", linewidths=0)
-        size = round(unit.fold, 2) + 0.0  # which makes 0 of -0
-        name = f"unit {unit.index}: {size:.2f}"
+        size = round(unit.fold, 3) + 0.0  # which makes 0 of -0
+        name = f"unit {unit.index}: {size:g}"
         if unit.note:
             name = f"{name}, {unit.note}"
         axes.set_title(name, fontsize="medium")
     figure.suptitle(title)
     figure.supxlabel(
-        f"The deepest orange raises the log-odds by {largest:.3g}, the deepest blue lowers them by "
-        "as much.\nThe depth grows with the square root of what a unit adds.",
+        "Orange raises the log-odds, blue lowers them.\n"
+        f"The deepest colour stands for {largest:.3g}, and the depth grows with the square root.",
         fontsize="medium",
     )
     return figure
@@ -159,7 +159,7 @@ def mean_counts(groups, data):
     rows = {}
     for name, group in groups.items():
         counts = [counts_of(run.model, data) for run in group]
-        means = [f"{mean:.1f}" for mean in np.mean(counts, axis=0)]
+        means = [f"{mean:.2g}" for mean in np.mean(counts, axis=0)]
         rows[name] = [len(group), *means]
     columns = ["runs", "dead units", "copies", "sum of folds down", "sum of folds up"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
@@ -183,8 +183,9 @@ def fold_figure(groups, data, title=None):
         down, up = np.transpose(sums)
         label = f"{name}: {len(group)} of {n_runs} runs"
         axes.scatter(down, up, label=label, linewidths=1, **MARKS[name])
+    axes.axvline(0, color="0.5", linewidth=0.8)
+    axes.axhline(0, color="0.5", linewidth=0.8)
     axes.set(xlabel="sum of downward folds", ylabel="sum of upward folds", title=title)
-    axes.set_xlim(left=0)
     axes.grid(alpha=0.3)
     axes.legend()
     return figure

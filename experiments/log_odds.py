@@ -1,8 +1,8 @@
 """Parts II and III: the log-odds of a network, drawn as a sheet above the plane of its inputs.
 
-For two classes the log-odds are log(p_1 / p_0). They are above 0 where class 1 is more probable,
-and 0 on the decision boundary. Those of a network of ReLUs are a sheet of flat pieces, with folds
-between.
+For two classes the log-odds are log(p_1 / p_0), the difference of the logits. They are above 0
+where class 1 is more probable, and 0 on the decision boundary. Those of a network of ReLUs are a
+sheet of flat pieces, with folds between.
 
 What each hidden unit adds to the sheet is in playground/folds.py and hidden_units.py.
 """
@@ -14,32 +14,33 @@ from matplotlib.figure import Figure
 import plots
 
 
-def log_odds(predict, x_1, x_2):
-    """Return log(p_1 / p_0) at points of the plane.
+def log_odds(model, x_1, x_2):
+    """Return the log-odds of class 1 at points of the plane: z_1 - z_0, of the logits.
 
     Args:
-        predict: a function from points, of shape (N, 2), to probabilities, of shape (N, 2).
+        model: an MLP of two inputs and two classes.
         x_1: the first coordinates of the points, an array of any shape.
         x_2: the second coordinates, of the same shape, which is also that of the log-odds.
     """
-    points = np.column_stack([x_1.ravel(), x_2.ravel()])
-    p = predict(points)
-    p = np.maximum(p, 1e-15)  # or the logarithm of 0 would be infinite
-    return np.log(p[:, 1] / p[:, 0]).reshape(x_1.shape)
+    logits = np.column_stack([x_1.ravel(), x_2.ravel()])
+    for layer in model.layers[:-1]:  # all but the softmax
+        logits = layer.forward(logits)
+    difference = logits[:, 1] - logits[:, 0]
+    return difference.reshape(x_1.shape)
 
 
-def sheet_figure(predict, data, title=None, x_2=None, resolution=80):
+def sheet_figure(model, data, title=None, x_2=None, resolution=80):
     """Draw the log-odds of two classes as a sheet above the plane, and a cut through the sheet.
 
     Where they are above 0, the sheet has the colour of class 1, elsewhere that of class 0.
 
     Args:
-        predict: a function from points to probabilities, as for `log_odds`.
+        model: an MLP, as for `log_odds`.
         data: a train_mlp_numpy.Data of two features and two classes. The sheet spans its training
             points.
         title: what to write above.
         x_2: where the cut is; None is the middle of the drawn plane.
-        resolution: the points along each side of the grid on which `predict` is evaluated.
+        resolution: the points along each side of the grid on which the network is evaluated.
 
     Raises:
         ValueError: if the data have other features, or other classes.
@@ -61,9 +62,9 @@ def sheet_figure(predict, data, title=None, x_2=None, resolution=80):
         x_2 = np.mean(cut.get_ylim())
     line_1 = np.linspace(*cut.get_xlim(), 500)
     line_2 = np.full(500, x_2)
-    line_heights = log_odds(predict, line_1, line_2)
+    line_heights = log_odds(model, line_1, line_2)
 
-    draw_sheet(sheet, grid_1, grid_2, log_odds(predict, grid_1, grid_2))
+    draw_sheet(sheet, grid_1, grid_2, log_odds(model, grid_1, grid_2))
     sheet.plot(line_1, line_2, line_heights, "--", color="black")
     draw_cut(cut, line_1, line_heights)
     cut.set_title(f"A cut along the dashed line, at $x_2 = {x_2:.3g}$")
@@ -94,7 +95,9 @@ def draw_sheet(axes, x_1, x_2, heights):
     if heights.min() < 0 < heights.max():
         axes.contour(x_1, x_2, heights, levels=[0], colors="black", linewidths=2)
     axes.view_init(elev=45, azim=-75)
-    axes.set(xlabel="$x_1$", ylabel="$x_2$", zlabel="log-odds")
+    axes.set(xlabel="$x_1$", ylabel="$x_2$")
+    axes.set_zlabel("log-odds", labelpad=8)  # room for the numbers
+    axes.locator_params("z", nbins=6)
     axes.set_title("The sheet, black where it is at 0")
 
 

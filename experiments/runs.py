@@ -77,6 +77,13 @@ def name_of(batch_size):
     return str(batch_size)
 
 
+def batch_size_text(batch_size):
+    """Return a batch size as it is written in titles."""
+    if batch_size is None:
+        return "full batch"
+    return f"batch size {batch_size}"
+
+
 def progress(items, total=None):
     """Yield the items, under a bar in a notebook and on a terminal; the bar goes with the last."""
     in_notebook = hasattr(builtins, "__IPYTHON__")

@@ -72,8 +72,8 @@ def test_the_table_has_the_means_of_each_group(data):
     table = hidden_units.mean_counts(groups, data)
     (size, _) = fold_sums(describe(down, data.x_train))
     expected = {
-        "not stuck": [2, "0.0", "0.0", "0.0", f"{3 * size:.1f}"],
-        "stuck": [2, "0.5", "0.0", f"{size / 2:.1f}", "0.0"],
+        "not stuck": [2, "0", "0", "0", f"{3 * size:.2g}"],
+        "stuck": [2, "0.5", "0", f"{size / 2:.2g}", "0"],
     }
     assert table.T.to_dict("list") == expected
 
@@ -81,7 +81,7 @@ def test_the_table_has_the_means_of_each_group(data):
 def test_two_units_that_fire_in_proportion_count_as_one_copy(data):
     model = network([[1, 0], [2, 0], [0, 1]], [0, 0, 0], [1, 1, 1])
     groups = {"no two groups": runs_that_end([0.1], model=model)}
-    assert hidden_units.mean_counts(groups, data)["copies"].tolist() == ["1.0"]
+    assert hidden_units.mean_counts(groups, data)["copies"].tolist() == ["1"]
 
 
 def test_the_largest_folds_are_kept_and_the_others_left_out_or_made_a_plane():
@@ -174,7 +174,8 @@ def test_a_map_shows_where_a_unit_fires_in_the_colour_of_its_class(data):
     assert figure.get_suptitle() == "the title"
     up, down = (unit.fold for unit in describe(model, data.x_train)[:2])
     titles = [axes.get_title() for axes in figure.axes]
-    assert titles == [f"unit 2: {up:.2f}", f"unit 0: {down:.2f}", "unit 1: 0.00, dead", ""]
+    expected = [f"unit 2: {round(up, 3)}", f"unit 0: {round(down, 3)}", "unit 1: 0, dead", ""]
+    assert titles == expected
     right, left, nowhere = (axes.images[0].get_array()[40] for axes in figure.axes[:3])
     assert right[0].tolist() == [1, 1, 1]  # white: silent
     assert left[-1].tolist() == [1, 1, 1]
@@ -200,7 +201,7 @@ def test_all_maps_have_one_scale(data):
     ink = [1 - axes.images[0].get_array()[40, -1].min() for axes in figure.axes[:3]]
     assert ink[1] / ink[0] == pytest.approx(np.sqrt(0.25))
     largest = 4 * figure.axes[0].get_xlim()[1]
-    assert f"orange raises the log-odds by {largest:.3g}," in figure.get_supxlabel()
+    assert f"deepest colour stands for {largest:.3g}," in figure.get_supxlabel()
 
 
 def test_the_fold_figure_has_a_mark_for_each_run_and_tells_the_groups_apart(data):

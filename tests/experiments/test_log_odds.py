@@ -5,14 +5,17 @@ import pytest
 from mpl_toolkits.mplot3d import Axes3D
 
 from experiments.log_odds import sheet_figure
+from mlp_numpy import MLP
 from tests.helpers import pixels
 from train_mlp_numpy import load_data
 
 
-def predict(points):
-    """Return probabilities whose log-odds are 3 x_1 - x_2."""
-    p = 1 / (1 + np.exp(-points @ [3, -1]))
-    return np.column_stack([1 - p, p])
+@pytest.fixture
+def model():
+    """Return a network whose log-odds are 3 x_1 - x_2."""
+    model = MLP(2, [], 2)
+    model.layers[0].params["weight"] = np.array([[0.0, 3.0], [0.0, -1.0]])
+    return model
 
 
 @pytest.fixture
@@ -20,14 +23,16 @@ def data():
     return load_data(n_samples=60)
 
 
-def test_the_sheet_has_the_height_of_the_log_odds_and_the_colour_of_its_class(data, monkeypatch):
+def test_the_sheet_has_the_height_of_the_log_odds_and_the_colour_of_its_class(
+    model, data, monkeypatch
+):
     drawn = {}
 
     def plot_surface(axes, x_1, x_2, heights, facecolors, **look):
         drawn.update(x_1=x_1, x_2=x_2, heights=heights, colors=facecolors)
 
     monkeypatch.setattr(Axes3D, "plot_surface", plot_surface)
-    sheet_figure(predict, data, resolution=20)
+    sheet_figure(model, data, resolution=20)
     assert drawn["heights"] == pytest.approx(3 * drawn["x_1"] - drawn["x_2"])
     red = drawn["colors"][..., 0]
     blue = drawn["colors"][..., 2]
@@ -35,8 +40,8 @@ def test_the_sheet_has_the_height_of_the_log_odds_and_the_colour_of_its_class(da
     assert np.array_equal(is_orange, drawn["heights"] > 0)
 
 
-def test_the_cut_is_a_line_on_the_sheet(data):
-    figure = sheet_figure(predict, data, "the title", x_2=0.5, resolution=20)
+def test_the_cut_is_a_line_on_the_sheet(model, data):
+    figure = sheet_figure(model, data, "the title", x_2=0.5, resolution=20)
     pixels(figure)
     assert figure.get_suptitle() == "the title"
     sheet, cut = figure.axes
@@ -52,10 +57,10 @@ def test_the_cut_is_a_line_on_the_sheet(data):
     assert np.array_equal(dashed.get_data_3d(), expected)
 
 
-def test_the_cut_is_in_the_middle_unless_one_says_where(data):
+def test_the_cut_is_in_the_middle_unless_one_says_where(model, data):
     x_train = data.x_train + np.array([0, 100])
     far_away = data._replace(x_train=x_train)
-    sheet, _ = sheet_figure(predict, far_away, resolution=20).axes
+    sheet, _ = sheet_figure(model, far_away, resolution=20).axes
     (dashed,) = sheet.lines
     middle = (x_train[:, 1].min() + x_train[:, 1].max()) / 2
     assert dashed.get_data_3d()[1] == pytest.approx(np.full(500, middle))
@@ -64,4 +69,4 @@ def test_the_cut_is_in_the_middle_unless_one_says_where(data):
 @pytest.mark.parametrize(("data_set", "told"), [("blobs", "3 classes"), ("digits", "64 features")])
 def test_data_without_such_a_sheet_are_refused(data_set, told):
     with pytest.raises(ValueError, match=told):
-        sheet_figure(predict, load_data(data_set, n_samples=60))
+        sheet_figure(None, load_data(data_set, n_samples=60))
