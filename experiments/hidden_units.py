@@ -191,7 +191,7 @@ def fold_figure(groups, data, title=None):
     return figure
 
 
-def trained_on(groups, data, up_at=(1,), down_at=(1,), **options):
+def trained_on(groups, data, up_at=(1,), down_at=(1,), max_steps=1500, **options):
     """Train the stuck networks on, as they are or with a fold planted; return a table.
 
     A row tells how many of them come free, and with which training losses they end: the least, the
@@ -203,7 +203,8 @@ def trained_on(groups, data, up_at=(1,), down_at=(1,), **options):
         data: that the networks were trained on.
         up_at: at each of these x_1 an upward fold is planted, in a copy of each network.
         down_at: the same for downward folds.
-        options: those of `train`.
+        max_steps: the number of epochs.
+        options: others of `train`, such as the batch size.
     """
     stuck = groups.get("stuck", [])
     everyone = [run for group in groups.values() for run in group]
@@ -222,7 +223,9 @@ def trained_on(groups, data, up_at=(1,), down_at=(1,), **options):
         if plants[name]:
             sign, x_1 = plants[name]
             model = with_fold(model, data.x_train, sign, x_1)
-        history = train(model, data, rng=run.seed, **options)
+        history = train(
+            model, data, max_steps=max_steps, eval_freq=max_steps, rng=run.seed, **options
+        )
         losses[name].append(history["train_loss"][-1])
 
     rows = {}

@@ -10,7 +10,7 @@ from playground.folds import describe, fold_sums, with_fold
 from tests.helpers import pixels
 from train_mlp_numpy import Data, load_data
 
-OF_MANY = {"batch_size": 16, "eval_freq": 1500, "backend": "numba"}
+OPTIONS = {"batch_size": 16, "backend": "numba"}
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_the_largest_folds_are_kept_and_the_others_left_out_or_made_a_plane():
 
 
 def test_a_few_folds_and_a_plane_are_enough_for_the_moons(data):
-    model, _ = train_from_seed(data, 42, **OF_MANY)
+    model, _ = train_from_seed(data, 42, **OPTIONS)
     table = hidden_units.keep_largest(model, data)
     percents = table.map(lambda text: int(text.removesuffix(" %")))
     assert percents["the others left out"][4] < 50
@@ -118,16 +118,19 @@ def test_each_stuck_network_is_trained_on_as_it_is_and_with_each_fold(data, monk
     }
     trained = []
 
-    def train(given, given_data, *, rng, batch_size):
+    def train(given, given_data, *, max_steps, eval_freq, rng, batch_size):
         assert given_data is data
         assert batch_size == 16
+        assert max_steps == eval_freq == 7
         trained.append((given.forward(data.x_test), rng))
         n_before = len(trained) - 1
         given.layers.clear()  # the network of the run stays as it is
         return {"train_loss": [9, 0.1 * n_before]}
 
     monkeypatch.setattr(hidden_units, "train", train)
-    table = hidden_units.trained_on(groups, data, up_at=[1], down_at=[-1], batch_size=16)
+    table = hidden_units.trained_on(
+        groups, data, up_at=[1], down_at=[-1], max_steps=7, batch_size=16
+    )
     assert table.T.to_dict("list") == {
         "as they are": ["3 of 3", "0.00", "0.10", "0.20"],
         "a fold up, at x₁ = 1": ["0 of 3", "0.30", "0.40", "0.50"],
@@ -159,7 +162,7 @@ def test_stuck_networks_lack_upward_folds_and_come_free_when_given_one(data, n_r
     assert sums["stuck"][:, 0].min() > 1  # downwards
     assert sums["not stuck"][:, 0].min() > 1
 
-    table = hidden_units.trained_on(groups, data, up_at=[1, -1], **OF_MANY)
+    table = hidden_units.trained_on(groups, data, up_at=[1, -1], **OPTIONS)
     n_free = {name: int(text.split(" of ")[0]) for name, text in table["free"].items()}
     assert n_free.pop("a fold up, at x₁ = 1") == len(stuck)
     assert max(n_free.values()) < len(stuck) / 2  # also upwards, at another place
