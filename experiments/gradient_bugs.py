@@ -148,8 +148,9 @@ def verdicts(
 ):
     """Return a list of Verdicts: first of no bug, then of each of the bugs, names in BUGS.
 
-    With the default settings the right network gets stuck from none of the five default seeds; from
-    other seeds it may (see batch_sizes.py).
+    With the defaults, networks come about as far as in 1500 epochs with a learning rate of 0.01, in
+    a tenth of the time. From none of the five seeds the right network gets stuck; from others it
+    may (see batch_sizes.py).
 
     Args:
         data: a train_mlp_numpy.Data.
@@ -171,14 +172,11 @@ def verdicts(
     return judged
 
 
-def accuracies_with(
-    bug, data, seeds, *, n_hidden=(20,), batch_size=16, learning_rate=0.1, max_steps=150
-):
+def accuracies_with(bug, data, seeds, *, n_hidden, batch_size, learning_rate, max_steps):
     """Train a network with this bug, or with None, from each seed; return the accuracies.
 
     They are those on the test data after training, an array; one is NaN if training diverged. The
-    arguments are those of `verdicts`. With the defaults, networks come about as far as in 1500
-    epochs with a learning rate of 0.01, in a tenth of the time.
+    arguments are those of `verdicts`.
     """
     n_inputs = data.x_train.shape[1]
     n_classes = data.y_train.shape[1]
@@ -203,7 +201,7 @@ def accuracies_with(
 
 
 @np.errstate(over="ignore", invalid="ignore")  # of training that diverges
-def angle(bug, data, seed=0, *, n_hidden=(20,), batch_size=16, learning_rate=0.1):
+def angle(bug, data, *, n_hidden=(20,), batch_size=16, learning_rate=0.1):
     """Return the angle in degrees between the gradient with this bug, or None, and the right one.
 
     It is the median over the batches of the first epoch. The updates follow the wrong gradient. The
@@ -213,7 +211,7 @@ def angle(bug, data, seed=0, *, n_hidden=(20,), batch_size=16, learning_rate=0.1
     n_classes = data.y_train.shape[1]
     if batch_size is None:
         batch_size = n_rows
-    rng = np.random.RandomState(seed)
+    rng = np.random.RandomState(0)
     wrong = network_with(bug, n_inputs, n_hidden, n_classes, rng)
     right = MLP(n_inputs, n_hidden, n_classes)
     for ours, theirs in zip(right.linear_layers, wrong.linear_layers, strict=True):
@@ -228,7 +226,7 @@ def angle(bug, data, seed=0, *, n_hidden=(20,), batch_size=16, learning_rate=0.1
         wrong_gradient = gradient_of(wrong, x, targets)
         right_gradient = gradient_of(right, x, targets)
         lengths = np.linalg.norm(wrong_gradient) * np.linalg.norm(right_gradient)
-        if 0 < lengths < np.inf:  # a gradient of 0 has no direction
+        if lengths > 0:  # a gradient of 0 has no direction
             cosines.append(wrong_gradient @ right_gradient / lengths)
         wrong.update(learning_rate)
     cosine = np.clip(np.median(cosines), -1, 1)  # rounding may have taken it beyond

@@ -72,22 +72,16 @@ def unit_maps(model, data, title=None, resolution=80):
     terms = np.abs(output_weights(model)) * np.maximum(inputs, 0)
     largest = terms.max()
 
+    depths = 0.85 * np.sqrt(terms / max(largest, 1e-300))  # the root, to see the small ones
     for axes, unit in zip(panels, units, strict=False):
         axes.set_axis_on()
         axes.set(xticks=[], yticks=[])
         plots.fit_limits(axes, data.x_train)
-        a = inputs[:, unit.index].reshape(x.shape)
-        term = terms[:, unit.index].reshape(x.shape)
-        depth = 0.85 * np.sqrt(term / max(largest, 1e-300))  # the root, to see the small ones
+        depth = depths[:, unit.index].reshape(x.shape)
         plots.draw_shades(axes, depth, to_rgb(plots.CLASS_COLORS[unit.favours]))
-        if a.min() < 0 < a.max():
-            axes.contour(x, y, a, levels=[0], colors="black", linewidths=1.5)
+        draw_fold(axes, x, y, inputs[:, unit.index].reshape(x.shape))
         axes.scatter(*data.x_train[:200].T, s=4, color="0.35", linewidths=0)
-        size = round(unit.fold, 3) + 0.0  # which makes 0 of -0
-        name = f"unit {unit.index}: {size:g}"
-        if unit.note:
-            name = f"{name}, {unit.note}"
-        axes.set_title(name, fontsize="medium")
+        axes.set_title(name_of_unit(unit), fontsize="medium")
     figure.suptitle(title)
     figure.supxlabel(
         "Orange raises the log-odds, blue lowers them.\n"
@@ -95,6 +89,21 @@ def unit_maps(model, data, title=None, resolution=80):
         fontsize="medium",
     )
     return figure
+
+
+def draw_fold(axes, x, y, a):
+    """Draw the line where a, the input of a unit's ReLU at the places (x, y), is 0."""
+    if a.min() < 0 < a.max():
+        axes.contour(x, y, a, levels=[0], colors="black", linewidths=1.5)
+
+
+def name_of_unit(unit):
+    """Return the title of a unit's map, such as "unit 3: -0.12, like 17"."""
+    size = round(unit.fold, 3) + 0.0  # which makes 0 of -0
+    name = f"unit {unit.index}: {size:g}"
+    if unit.note:
+        name = f"{name}, {unit.note}"
+    return name
 
 
 def keep_largest(model, data, numbers=(0, 2, 4, 10)):
@@ -228,11 +237,16 @@ def trained_on(groups, data, up_at=(1,), down_at=(1,), max_steps=1500, **options
         )
         losses[name].append(history["train_loss"][-1])
 
-    rows = {}
-    for name, ends in losses.items():
-        n_free = sum(loss <= bound for loss in ends)
-        rows[name] = [f"{n_free} of {len(stuck)}", "-", "-", "-"]
-        if stuck:
-            rows[name][1:] = [f"{loss:.2f}" for loss in np.quantile(ends, (0, 0.5, 1))]
+    rows = {name: how_they_end(ends, bound) for name, ends in losses.items()}
     columns = ["free", "least loss", "median loss", "greatest loss"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def how_they_end(losses, bound):
+    """Return as texts how many losses are not above the bound, and their quantiles."""
+    n_free = sum(loss <= bound for loss in losses)
+    free = f"{n_free} of {len(losses)}"
+    if len(losses) == 0:
+        return [free, "-", "-", "-"]
+    least, median, greatest = np.quantile(losses, [0, 0.5, 1])
+    return [free, f"{least:.2f}", f"{median:.2f}", f"{greatest:.2f}"]

@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 
 import plots
 
+RESOLUTION = 80  # the points along each side of the plane at which the network is evaluated
+
 
 def log_odds(model, x_1, x_2):
     """Return the log-odds of class 1 at points of the plane: z_1 - z_0, of the logits.
@@ -29,7 +31,7 @@ def log_odds(model, x_1, x_2):
     return difference.reshape(x_1.shape)
 
 
-def sheet_figure(model, data, title=None, x_2=None, resolution=80):
+def sheet_figure(model, data, title=None):
     """Draw the log-odds of two classes as a sheet above the plane, and a cut through the sheet.
 
     Where they are above 0, the sheet has the colour of class 1, elsewhere that of class 0.
@@ -39,27 +41,14 @@ def sheet_figure(model, data, title=None, x_2=None, resolution=80):
         data: a train_mlp_numpy.Data of two features and two classes. The sheet spans its training
             points.
         title: what to write above.
-        x_2: where the cut is; None is the middle of the drawn plane.
-        resolution: the points along each side of the grid on which the network is evaluated.
-
-    Raises:
-        ValueError: if the data have other features, or other classes.
     """
-    n_features = data.x_train.shape[1]
-    n_classes = data.y_train.shape[1]
-    if n_features != 2 or n_classes != 2:
-        raise ValueError(
-            "a sheet of log-odds needs 2 features and 2 classes, "
-            f"got {n_features} features and {n_classes} classes"
-        )
     figure = Figure(figsize=(10, 4.6), layout="constrained")
     sheet = figure.add_subplot(1, 2, 1, projection="3d")
     cut = figure.add_subplot(1, 2, 2)
 
     plots.fit_limits(cut, data.x_train)  # these limits are the drawn plane
-    grid_1, grid_2 = plots.grid(cut, resolution)
-    if x_2 is None:
-        x_2 = np.mean(cut.get_ylim())
+    grid_1, grid_2 = plots.grid(cut, RESOLUTION)
+    x_2 = np.mean(cut.get_ylim())  # the cut is in the middle
     line_1 = np.linspace(*cut.get_xlim(), 500)
     line_2 = np.full(500, x_2)
     line_heights = log_odds(model, line_1, line_2)

@@ -1,4 +1,4 @@
-"""How the notebook shows code beside formulas, and how runs end beside each other.
+"""How the notebook shows code below formulas, and the final numbers of runs side by side.
 
 Its pictures are drawn elsewhere: those of one run by plots.py, the others by the files here.
 """
@@ -7,13 +7,13 @@ import html
 import inspect
 import textwrap
 
-import numpy as np
 import pandas as pd
 from IPython.display import HTML
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
+from experiments import report
 from train_mlp_numpy import METRICS
 
 
@@ -38,12 +38,16 @@ def show_source(*pairs):
     return HTML("".join(parts))
 
 
-def final_numbers(ends):
-    """Return a table of losses and accuracies, a column for each of a dict of histories by name.
+def final_numbers(histories, with_report=False):
+    """Return a table of final losses and accuracies, a column for each history.
 
-    Of a history it shows the last values. The report's numbers, one for each metric, serve as well.
+    Args:
+        histories: a dict by name of what `train` returns.
+        with_report: whether to add the report's numbers for the full batch.
     """
     columns = {}
-    for name, history in ends.items():
-        columns[name] = {metric: np.ravel(history[metric])[-1] for metric in METRICS}
+    for name, history in histories.items():
+        columns[name] = {metric: history[metric][-1] for metric in METRICS}
+    if with_report:
+        columns["report: full batch"] = report.FULL_BATCH
     return pd.DataFrame(columns).round(4)

@@ -73,16 +73,6 @@ def test_the_stages_are_those_of_networks_trained_that_long(data):
 # The animation.
 
 
-def test_the_epochs_run_from_the_first_to_the_last_ever_further_apart():
-    epochs = boundary.epochs_to_show(1500)
-    assert epochs[0] == 0
-    assert epochs[-1] == 1500
-    growth = np.diff(epochs, 2)
-    assert growth.min() >= -1  # but for rounding
-    assert growth.max() > 1
-    assert boundary.epochs_to_show(1) == [0, 1]  # and none twice
-
-
 def test_a_frame_shows_every_batch_size_at_the_same_epoch(data):
     runs = {None: {0: Split(0), 2: Split(1)}, 16: {0: Split(-0.5), 2: Split(0.5)}}
     places = []
@@ -120,25 +110,6 @@ def test_an_animation_has_every_frame_and_repeats(data):
 # The command.
 
 FEW = ["--n_samples=60", "--max_steps=2", "--batch_sizes=16", "--backend=numpy"]
-
-
-def test_the_command_animates_what_its_flags_ask_for(tmp_path, capsys):
-    flags = ["--n_samples=60", "--noise=0.1", "--data_seed=3", "--seed=4", "--dnn_hidden_units=5"]
-    flags += ["--learning_rate=0.5", "--max_steps=6", "--backend=numpy", "--batch_sizes=16,full"]
-    assert boundary.main([*flags, f"--output_dir={tmp_path}"]) == 0
-
-    data = load_data(n_samples=60, noise=0.1, seed=3)
-    epochs = boundary.epochs_to_show(6)
-    of_16 = boundary.snapshots(data, epochs, 4, [5], learning_rate=0.5, batch_size=16)
-    full = boundary.snapshots(data, epochs, 4, [5], learning_rate=0.5)
-    frames = boundary.boundary_frames({16: of_16, None: full}, data)
-    path = tmp_path / "boundary.gif"
-    assert path.read_bytes() == boundary.animation(frames)
-
-    first, second, last = capsys.readouterr().out.splitlines()
-    assert first.startswith("batch size 16: " + boundary.accuracy_text(of_16[6], data))
-    assert second.startswith("batch size full: " + boundary.accuracy_text(full[6], data))
-    assert last == f"wrote {path}"
 
 
 @pytest.mark.parametrize("at", ["plots.draw_regions", "os.replace"])

@@ -16,7 +16,6 @@ from types import SimpleNamespace
 import pytest
 
 from tests.browser import MS, button, need_browser, opened, wait_for_epoch, wait_for_frames
-from tests.experiments.test_notebook import changed, outputs, pictures
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "mlp_visualization.ipynb"
@@ -109,29 +108,6 @@ def test_every_cell_runs(page):
     n_cells = sum(cell.cell_type == "code" for cell in nbformat.read(NOTEBOOK, 4).cells)
     prompt = page.locator(".jp-Cell").last.locator(".jp-InputPrompt")
     prompt.get_by_text(f"[{n_cells}]:").wait_for()  # an error in a cell would have ended the run
-
-
-def test_what_is_saved_then_is_what_is_committed(page, jupyter):
-    import nbformat
-
-    saved = nbformat.read(save(page, jupyter), 4)
-    committed = nbformat.read(NOTEBOOK, 4)
-    assert outputs(saved) == outputs(committed)
-    assert changed(pictures(saved), pictures(committed)) == []
-    assert "widgets" not in saved.metadata
-
-
-def save(page, jupyter):
-    """Save the notebook and return where it is."""
-    path = jupyter.folder / NOTEBOOK.name
-    before = path.stat().st_mtime_ns
-    page.keyboard.press("Control+s")
-    for _ in range(600):
-        if path.stat().st_mtime_ns != before:
-            break
-        page.wait_for_timeout(0.1 * MS)
-    page.wait_for_timeout(1 * MS)
-    return path
 
 
 def test_the_playground_plays_pauses_and_takes_what_is_typed(page):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments import hidden_units
-from experiments.runs import Run, compare, train_from_seed
+from experiments.runs import Run, compare
 from mlp_numpy import MLP
 from playground.folds import describe, fold_sums, with_fold
 from tests.helpers import pixels
@@ -99,16 +99,6 @@ def test_the_largest_folds_are_kept_and_the_others_left_out_or_made_a_plane():
     assert table["the others as one plane"][0] != "100 %"
 
 
-def test_a_few_folds_and_a_plane_are_enough_for_the_moons(data):
-    model, _ = train_from_seed(data, 42, **OPTIONS)
-    table = hidden_units.keep_largest(model, data)
-    percents = table.map(lambda text: int(text.removesuffix(" %")))
-    assert percents["the others left out"][4] < 50
-    assert percents["the others as one plane"][2] == pytest.approx(95, abs=1)
-    assert percents["the others as one plane"][4] == pytest.approx(97, abs=1)
-    assert percents["the others as one plane"][20] == pytest.approx(97, abs=1)
-
-
 def test_each_stuck_network_is_trained_on_as_it_is_and_with_each_fold(data, monkeypatch):
     model = MLP(2, [3], 2, rng=0)
     before = model.forward(data.x_test)
@@ -190,11 +180,6 @@ def test_a_map_shows_where_a_unit_fires_in_the_colour_of_its_class(data):
     assert np.array_equal(points.get_offsets(), data.x_train[:200])
 
 
-def test_there_are_as_many_maps_as_units(data):
-    figure = hidden_units.unit_maps(MLP(2, [6], 2, 0), data)
-    assert [axes.axison for axes in figure.axes] == [*6 * [True], *2 * [False]]
-
-
 def test_all_maps_have_one_scale(data):
     # The same fold four times as high in unit 1, by its input, and a tenth of that in unit 2.
     model = network([[1, 0], [4, 0], [1, 0]], [0, 0, 0], [1, 1, -0.4])
@@ -222,9 +207,3 @@ def test_the_fold_figure_has_a_mark_for_each_run_and_tells_the_groups_apart(data
     assert good.get_label() == "not stuck: 2 of 3 runs"
     assert bad.get_label() == "stuck: 1 of 3 runs"
     assert not np.array_equal(good.get_edgecolors()[0], bad.get_edgecolors()[0])
-
-
-def test_runs_that_form_no_groups_are_drawn_all_the_same(data):
-    groups = {"no two groups": runs_that_end([0.1], model=right_of(0.5, v=3))}
-    (axes,) = hidden_units.fold_figure(groups, data).axes
-    assert len(axes.collections[0].get_offsets()) == 1

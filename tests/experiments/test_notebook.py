@@ -131,21 +131,6 @@ def test_every_viewer_can_show_its_outputs(committed):
     assert len(pictures(committed)) > 14
 
 
-def test_without_css_each_row_of_a_matrix_has_a_line_of_its_own(committed):
-    from bs4 import BeautifulSoup
-
-    table = outputs(committed)["worked-example", 0, "text/html"]
-    lines = {}
-    for row in BeautifulSoup(table, "html.parser").find_all("tr")[1:]:
-        _, formula, numbers = row.find_all("td")
-        name = formula.get_text().split()[0]
-        lines[name] = numbers.pre.get_text("\n").splitlines()
-    assert [line.split() for line in lines["dW₁"]] == [
-        ["0.6225", "0", "-0.9337"],
-        ["1.2449", "0", "-1.8674"],
-    ]
-
-
 def test_without_a_kernel_it_shows_a_picture_of_the_playground_and_how_to_start(committed, code):
     widget, picture = code[-1].outputs
     assert "application/vnd.jupyter.widget-view+json" in widget.data

@@ -118,30 +118,9 @@ def test_each_cell_shows_what_its_settings_give(cells, name, monkeypatch):
     assert list(shown["compare-units"].index) == groups
 
 
-def test_beside_the_report_s_settings_stand_its_numbers(cells):
-    names = {}
-    run_cell(cells["setup"], names)
-    run_cell(cells["settings"], names)
-    assert names["as_in_the_report"]
-    run_cell(edited(cells["settings"], {"noise": 0.21}), names)
-    assert not names["as_in_the_report"]
-
-
 def test_more_classes_than_it_explains_are_refused_at_once(cells):
     names = {}
     run_cell(cells["setup"], names)
     run_cell(edited(cells["settings"], {"dataset": "blobs"}), names)
     with pytest.raises(AssertionError, match="blobs has 3 classes; choose one with two"):
         run_cell(cells["data"], names)
-
-
-def test_a_notebook_has_a_bar_of_which_nothing_is_left():
-    from nbclient import NotebookClient
-    from nbformat import v4
-
-    source = "from experiments.runs import progress\nlist(progress(range(3)))"
-    cell = v4.new_code_cell(source)
-    notebook = v4.new_notebook(cells=[cell])
-    NotebookClient(notebook, resources={"metadata": {"path": str(PATH.parent)}}).execute()
-    (output,) = cell.outputs
-    assert output.data["text/plain"] == "[0, 1, 2]"

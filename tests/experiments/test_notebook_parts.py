@@ -31,9 +31,9 @@ def test_the_final_numbers_are_the_last_of_each_history_and_those_of_the_report(
         "test_loss": np.array([2, 0.25]),
         "test_accuracy": np.array([0, 0.75]),
     }
-    table = final_numbers({"ours": history, "report": report.FULL_BATCH})
+    table = final_numbers({"ours": history}, with_report=True)
     assert table["ours"].tolist() == [0.1235, 0.5, 0.25, 0.75]
-    assert table["report"].to_dict() == report.FULL_BATCH
+    assert table["report: full batch"].to_dict() == report.FULL_BATCH
 
 
 def test_settings_are_the_report_s_only_if_each_of_them_is():
