@@ -133,7 +133,7 @@ def scatter_data(axes, data):
     n_classes = data.y_train.shape[1]
     class_names = [f"class {k}" for k in range(n_classes)]
     n_rows = {"train": len(data.x_train), "test": len(data.x_test)}
-    return legend_handles(class_names, n_rows=n_rows)
+    return legend_handles(class_names, n_rows)
 
 
 def scatter(axes, points, classes, part):
@@ -173,16 +173,16 @@ def fit_limits(axes, points):
     axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
 
 
-def legend_handles(class_names, parts=("train", "test"), n_rows=None):
+def legend_handles(class_names, n_rows):
     """Return legend entries: a colour for each class, a marker for each part of the data.
 
-    `n_rows` is a dict of the number of rows of each part. If it is given, an entry says how many of
-    them `scatter` draws, where these are not all.
+    `n_rows` is a dict of the number of rows of each part. Where `scatter` does not draw all of
+    them, the entry says how many it draws.
     """
     handles = []
     for name, color in zip(class_names, CLASS_COLORS, strict=False):
         handles.append(Line2D([], [], marker="s", linestyle="", color=color, label=name))
-    for part in parts:
+    for part in n_rows:
         look = POINTS[part]
         handle = Line2D(
             [],
@@ -195,8 +195,8 @@ def legend_handles(class_names, parts=("train", "test"), n_rows=None):
             markeredgewidth=look["linewidths"],
             label=part,
         )
-        if n_rows is not None and n_rows[part] > MOST_POINTS[part]:
-            handle.set_label(f"{part} ({MOST_POINTS[part]:,} of {n_rows[part]:,})")
+        if n_rows[part] > MOST_POINTS[part]:
+            handle.set_label(f"{part} ({MOST_POINTS[part]:,} drawn)")
         handles.append(handle)
     return handles
 

@@ -118,7 +118,7 @@ def legend_of_test_points(figure, data):
     """Add a legend for draw_test_points below everything else."""
     n_classes = data.y_test.shape[1]
     names = [f"class {k}" for k in range(n_classes)]
-    handles = plots.legend_handles(names, ["test"], {"test": len(data.x_test)})
+    handles = plots.legend_handles(names, {"test": len(data.x_test)})
     plots.legend_below(figure, handles)
 
 

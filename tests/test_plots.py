@@ -124,7 +124,7 @@ def test_of_many_points_the_first_are_drawn_and_the_legend_says_so():
     expected = [COLORS[k] for k in np.arange(1500) % 3]
     assert [to_hex(color) for color in train.get_facecolors()] == expected
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels[-2:] == ["train (1,500 of 2,000)", "test (375 of 400)"]
+    assert labels[-2:] == ["train (1,500 drawn)", "test (375 drawn)"]
 
 
 def test_the_legend_of_many_points_has_room():
