@@ -21,8 +21,8 @@ from PIL import Image
 
 import plots
 from experiments.runs import (
+    batch_size_list,
     batch_size_text,
-    batch_sizes,
     fastest_backend,
     name_of,
     progress,
@@ -296,7 +296,7 @@ def parse_flags(argv):
         "python -m experiments.boundary --output_dir figures",
     )
     add = parser.add_argument
-    add("--batch_sizes", type=batch_sizes, default="full,16,1", help="a panel for each")
+    add("--batch_sizes", type=batch_size_list, default="full,16,1", help="a panel for each")
     add("--max_steps", type=number(int, 1), default=1500, help="the epoch of the last frame")
     add_flags(parser, fastest_backend())
     args = parser.parse_args(argv)

@@ -19,6 +19,7 @@ from matplotlib.colors import to_rgb
 
 import plots
 from experiments.runs import name_of, progress
+from experiments.spread import NO_GROUPS
 from playground.folds import (
     best_planes,
     describe,
@@ -31,7 +32,6 @@ from playground.seeds import stuck_bound
 from train_mlp_numpy import train
 
 N_COLUMNS = 4  # of maps, side by side
-NO_GROUPS = "no two groups"
 
 # The marks of each group in `fold_figure`. Hollow and thin, because the stuck lie close together.
 MARKS = {

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from mlp_numpy import MLP
 from modules import as_rng
-from train_mlp_numpy import discard_output, rows_or_full, train
+from train_mlp_numpy import discard_output, fail, rows_or_full, train
 
 
 def train_from_seed(data, seed, n_hidden=(20,), **options):
@@ -24,11 +24,16 @@ def train_from_seed(data, seed, n_hidden=(20,), **options):
     rate. `seed` may also be a generator, to go on drawing from. `options` are those of `train`.
     """
     rng = as_rng(seed)
-    n_features = data.x_train.shape[1]
-    n_classes = data.y_train.shape[1]
-    model = MLP(n_features, n_hidden, n_classes, rng)
+    model = new_network(data, n_hidden, rng)
     history = train(model, data, rng=rng, **options)
     return model, history
+
+
+def new_network(data, n_hidden, rng):
+    """Return a new MLP that fits a Data, with hidden layers of `n_hidden` units."""
+    n_features = data.x_train.shape[1]
+    n_classes = data.y_train.shape[1]
+    return MLP(n_features, n_hidden, n_classes, rng)
 
 
 class Run(NamedTuple):
@@ -45,7 +50,7 @@ def compare(data, batch_sizes, seeds, n_hidden=(20,), n_jobs=-1, **options):
 
     Args:
         data: a train_mlp_numpy.Data.
-        batch_sizes: ints, and None for the full batch; each is trained once.
+        batch_sizes: ints, and None for the full batch; one given twice counts once.
         seeds: ints; each gives the initial weights and the shuffles of a run.
         n_hidden: the units of each hidden layer.
         n_jobs: how many runs at a time, -1 for as many as there are cores.
@@ -59,8 +64,7 @@ def compare(data, batch_sizes, seeds, n_hidden=(20,), n_jobs=-1, **options):
         for seed in seeds:
             task = delayed(run_from_seed)(data, batch_size, seed, n_hidden, options)
             tasks.append(task)
-    # The data are small, so max_nbytes=None: the processes get them without a file to share.
-    parallel = Parallel(n_jobs, batch_size=1, return_as="generator", max_nbytes=None)
+    parallel = Parallel(n_jobs, batch_size=1, return_as="generator")
     return list(progress(parallel(tasks), len(tasks)))
 
 
@@ -78,10 +82,18 @@ def name_of(batch_size):
 
 
 def batch_size_text(batch_size):
-    """Return a batch size as it is written in titles."""
-    if batch_size is None:
+    """Return a batch size, or the name of one, as it is written in titles."""
+    name = name_of(batch_size)
+    if name == "full":
         return "full batch"
-    return f"batch size {batch_size}"
+    return f"batch size {name}"
+
+
+def fastest_backend():
+    """Return "numba" where Numba is installed, else "numpy"."""
+    if importlib.util.find_spec("numba"):
+        return "numba"
+    return "numpy"
 
 
 def progress(items, total=None):
@@ -98,14 +110,7 @@ def progress(items, total=None):
 # Below are parts of the commands.
 
 
-def fastest_backend():
-    """Return "numba" where Numba is installed, else "numpy"."""
-    if importlib.util.find_spec("numba"):
-        return "numba"
-    return "numpy"
-
-
-def batch_sizes(text):
+def batch_size_list(text):
     """Parse --batch_sizes: whole numbers or `full`, with commas between. Each is taken once."""
     sizes = []
     for part in text.split(","):
@@ -116,7 +121,7 @@ def batch_sizes(text):
 
 
 def status_of(main):
-    """Run the `main` of a command; return its exit status, also where it is cut short."""
+    """Run the `main` of a command; return its exit status, also where it fails or is cut short."""
     try:
         status = main()
         sys.stdout.flush()  # print all now, so that a BrokenPipeError comes inside this try
@@ -125,4 +130,12 @@ def status_of(main):
     except BrokenPipeError:  # the program behind the pipe has ended, as with `| head -1`
         discard_output()
         return 1
+    except (FloatingPointError, OSError) as error:  # such as a loss of NaN, or a full disk
+        return fail(text_of(error))
     return status
+
+
+def text_of(error):
+    """Return the text of an error in one line; the name of its type if it has none."""
+    words = str(error).split()
+    return " ".join(words) or type(error).__name__

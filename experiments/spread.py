@@ -1,8 +1,9 @@
 """Part III: how the runs of each batch size spread, in tables.
 
 A table of *histories* has a row for each entry of the history of each run, and one of *ends* a row
-for each run. They have the columns `batch_size` (a text, such as "16" or "full"), `seed`, `epoch`
-and METRICS. A *summary* has a row for each batch size. The figures are in spread_figures.py.
+for each run. They have the columns `batch_size` (a text, such as "16" or "full"), `seed` and
+METRICS; histories also have `epoch`. A *summary* has a row for each batch size. The figures are in
+spread_figures.py.
 """
 
 import math
@@ -10,7 +11,6 @@ import math
 import pandas as pd
 
 from experiments import report
-from experiments.study import RUNS
 from playground.seeds import stuck_bound
 from train_mlp_numpy import COLUMNS, METRICS
 
@@ -22,11 +22,11 @@ def summarise(ends):
     """Return how the ends of each batch size spread: a table with a row for each of them.
 
     Its columns are the number of `runs`; for each metric the quantiles metric_low, metric_median
-    and metric_high, see `spread_of`; and `stuck`, see `stuck_share`.
+    and metric_high, see `quantiles_of`; and `stuck`, see `stuck_share`.
     """
     groups = ends.groupby("batch_size", sort=False)
     n_runs = groups.size()
-    _, low, high = spread_of(n_runs.min())
+    low, high = quantiles_of(n_runs.min())
     summary = pd.DataFrame({"runs": n_runs})
     for metric in METRICS:
         summary[f"{metric}_low"] = groups[metric].quantile(low)
@@ -36,11 +36,18 @@ def summarise(ends):
     return summary
 
 
-def spread_of(n_runs):
-    """Return what spread so many runs can show: its name, its low and its high quantile."""
+def quantiles_of(n_runs):
+    """Return the low and the high quantile of the spread that so many runs can show."""
     if n_runs < FEWEST_FOR_95_PERCENT:
-        return "least to greatest", 0, 1
-    return "central 95 %", 0.025, 0.975
+        return 0, 1
+    return 0.025, 0.975
+
+
+def spread_name(n_runs):
+    """Return the name of this spread."""
+    if n_runs < FEWEST_FOR_95_PERCENT:
+        return "least to greatest"
+    return "central 95 %"
 
 
 def stuck_share(losses):
@@ -75,13 +82,8 @@ def ends_of(histories):
     return histories.groupby(["batch_size", "seed"], sort=False).tail(1)
 
 
-def read_runs(folder):
-    """Return the table of ends that a study has left in its output folder."""
-    return pd.read_csv(f"{folder}/{RUNS}", dtype={"batch_size": str})
-
-
-def as_text(summary, with_report=False):
-    """Return a summary as it is printed: accuracies in percent, losses, and what is stuck.
+def text_table(summary, with_report=False):
+    """Return a summary as a table of texts: accuracies in percent, losses, and what is stuck.
 
     `with_report` adds a column with the accuracies of the report's runs.
     """

@@ -10,7 +10,8 @@ from matplotlib.markers import CARETUPBASE
 
 import plots
 from experiments import report
-from experiments.spread import ends_of, spread_of
+from experiments.runs import batch_size_text
+from experiments.spread import ends_of, quantiles_of, spread_name
 
 LOSSES = ["train_loss", "test_loss"]
 ACCURACIES = ["train_accuracy", "test_accuracy"]
@@ -33,14 +34,14 @@ def figure_4(histories, title=None, x="epoch", with_report=False):
     histories = in_percent(histories)
     ends = ends_of(histories)
     names = histories["batch_size"].unique()
-    low, median, high, spread = quantile_curves(histories, x)
+    low, median, high = quantile_curves(histories, x)
+    spread = spread_name(fewest_runs(ends))
 
     n_rows = len(names)
     height = 1.7 * n_rows + 1.9  # inches; the second part is for titles, ticks and legend
     figure, panels = plots.new_figure(11, height, n_rows, 5, squeeze=False)
     for row, name in zip(panels, names, strict=True):
-        label = "full batch" if name == "full" else f"batch size {name}"
-        row[0].set_ylabel(label, fontsize="large")
+        row[0].set_ylabel(batch_size_text(name), fontsize="large")
         for axes, metric in zip(row, LOSSES + ACCURACIES, strict=False):
             axes.plot(median[metric][name], color=COLOR, label="median of the runs")
             draw_band(axes, low[metric][name], high[metric][name], spread)
@@ -51,7 +52,7 @@ def figure_4(histories, title=None, x="epoch", with_report=False):
 
     set_loss_axes(panels[:, :2], high[LOSSES].max(axis=None))
     set_accuracy_axes(panels[:, 2:])
-    set_epoch_axes(panels[:, :4], histories[x].max(), x)
+    set_x_axes(panels[:, :4], histories[x].max(), x)
     for axes in panels[:-1, 4]:
         axes.tick_params("x", labelbottom=False)
     for axes in panels.flat:
@@ -69,14 +70,18 @@ def in_percent(table):
 
 
 def quantile_curves(histories, x):
-    """Return the low, median and high curves of the runs of each batch size, and their name.
+    """Return the low, the median and the high curves of the runs of each batch size.
 
     Each of the three is a table with a column for each metric, by batch size and x.
     """
-    n_runs = ends_of(histories).groupby("batch_size").size()
-    spread, low, high = spread_of(n_runs.min())
+    low, high = quantiles_of(fewest_runs(ends_of(histories)))
     groups = histories.groupby(["batch_size", x], sort=False)[LOSSES + ACCURACIES]
-    return groups.quantile(low), groups.quantile(0.5), groups.quantile(high), spread
+    return groups.quantile(low), groups.quantile(0.5), groups.quantile(high)
+
+
+def fewest_runs(ends):
+    """Return the number of runs of the batch size that has the fewest."""
+    return ends["batch_size"].value_counts().min()
 
 
 def draw_others(axes, medians, name):
@@ -100,17 +105,17 @@ def draw_ends(axes, ends):
     axes.set_xlim(-0.5, 1.5)
 
 
-def abreast(values, bin_width=0.25, width=0.84):
+def abreast(percents):
     """Return by how much to move the dots of a Series sideways, so that equal ones lie abreast.
 
-    Values count as equal if they are in the same bin. The dots of a bin are 0.06 apart, or nearer
-    if the fullest bin would be wider than `width`.
+    Values count as equal if they are in the same bin, a quarter of a percent. The dots of a bin are
+    0.06 apart, or nearer if the fullest bin would be wider than 0.84.
     """
-    bins = (values / bin_width).round()
-    groups = values.groupby(bins)
+    bins = (percents / 0.25).round()
+    groups = percents.groupby(bins)
     sizes = groups.transform("size")  # of the bin of each value
     places = groups.cumcount()  # of each value in its bin: 0, 1, 2 and so on
-    step = min(0.06, width / sizes.max())
+    step = min(0.06, 0.84 / sizes.max())
     return step * (places - (sizes - 1) / 2)
 
 
@@ -137,11 +142,11 @@ def set_loss_axes(panels, most):
 def set_accuracy_axes(panels):
     """Give the panels of the accuracies, of shape (n_rows, 3), one scale, and titles on top.
 
-    The axes begin a little below the least of the ends, which are in the last column. They do not
-    show where the runs begin: these accuracies are those of chance.
+    The axes begin at a multiple of 5, at least one percent below all ends and marks of the last
+    column. They do not show where the runs begin: these accuracies are those of chance.
     """
     least = min(axes.dataLim.ymin for axes in panels[:, 2])
-    begin = 5 * math.floor(least / 5 - 0.2)
+    begin = 5 * math.floor((least - 1) / 5)
     begin = max(begin, 0)
     for axes in panels.flat:
         axes.locator_params("y", integer=True)
@@ -152,8 +157,8 @@ def set_accuracy_axes(panels):
         axes.tick_params("y", labelleft=False)
 
 
-def set_epoch_axes(panels, last, unit):
-    """Let the axes of all panels of curves run from 0 to `last`, with ticks below the last row."""
+def set_x_axes(panels, last, unit):
+    """Let the x-axes of all panels run from 0 to `last`, with ticks below the last row."""
     for axes in panels.flat:
         plots.epoch_axis(axes, last, unit)
         axes.tick_params("x", rotation=60)
