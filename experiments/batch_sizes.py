@@ -6,40 +6,35 @@ trains each batch size from a hundred seeds, prints how losses and accuracies sp
 Figure 4. A seed gives the initial weights and the shuffles; the data stay the same. The comparison
 is one at equal epochs, as in the report, or, with `--budget updates`, at equal numbers of updates.
 
-This is the command alone. The runs and their file are in study.py, the tables in spread.py, and the
-figure in spread_figures.py.
+Here are the command, what it plans, and what it makes of the runs. How they are trained and saved
+is in study.py, on several machines in cluster.py. The tables are made in spread.py, and the figure
+in spread_figures.py.
 """
 
 import argparse
-import asyncio
 import math
 import os
 import signal
 import sys
 import warnings
 from contextlib import closing
-from importlib import import_module
 from typing import NamedTuple
 
-try:
-    import joblib
-    import pandas as pd
-except ImportError as missing:
-    sys.exit(f"{missing}: run .venv/bin/pip install -r requirements-extra.txt")
+import joblib
+import pandas as pd
 from tqdm import tqdm
 
 import plots
 from experiments import report
-from experiments.runs import batch_sizes, fastest_backend, name_of, status_of
-from experiments.spread import NO_GROUPS, as_table, as_text, ends_of, spread_of, summarise
+from experiments.cluster import connect, finished_runs_of_cluster
+from experiments.runs import batch_size_list, fastest_backend, name_of, status_of, text_of
+from experiments.spread import NO_GROUPS, as_table, ends_of, spread_name, summarise, text_table
 from experiments.spread_figures import figure_4
-from experiments.study import RUNS, Study, finished_runs, finished_runs_of_cluster
+from experiments.study import RUNS, Study, finished_runs
 from train_mlp_numpy import add_flags, check_flags, load_data, new_parser, number
 
 SUMMARY = "summary.csv"
 FIGURE = "figure4_batch_sizes.png"
-
-DASK_SECONDS = 8  # in which a scheduler must answer
 
 
 def main(argv=None):
@@ -59,10 +54,13 @@ def main(argv=None):
         if study.folder is not None:
             write_results(study.folder, results, figure)
     except KeyboardInterrupt:
-        print_stop(parser, study, plan, "interrupted")
+        print_stop(parser, study, plan, "interrupted", can_resume=True)
         return 130
     except BrokenPipeError:
         raise  # for status_of
+    except ConnectionError as error:  # of the cluster
+        print_stop(parser, study, plan, f"error: {text_of(error)}", can_resume=True)
+        return 1
     except Exception as error:
         print_stop(parser, study, plan, f"error: {text_of(error)}")
         return 1
@@ -97,7 +95,7 @@ class Plan(NamedTuple):
     def n_done(self, study):
         """Return how many of the runs a study has."""
         n_done = 0
-        for name, seed in study.histories:
+        for name, seed in study.runs:
             if name in self.names and seed in self.seeds:
                 n_done += 1
         return n_done
@@ -106,7 +104,7 @@ class Plan(NamedTuple):
         """Yield the arguments of `train_run` for each run that a study does not have."""
         for batch_size, name in zip(self.batch_sizes, self.names, strict=True):
             for seed in self.seeds:
-                if (name, seed) not in study.histories:
+                if (name, seed) not in study.runs:
                     yield data, self.n_hidden, batch_size, seed, self.options[name]
 
 
@@ -119,15 +117,18 @@ def plan_of(args, data):
     for batch_size in args.batch_sizes:
         name = name_of(batch_size)
         n_updates_per_epoch = math.ceil(n_rows / (batch_size or n_rows))
-        unit = 1  # how many of the budget an epoch takes
-        if args.budget == "updates":
-            unit = n_updates_per_epoch
+        if args.budget == "epochs":
+            max_epochs = args.max_steps
+            eval_epochs = args.eval_freq
+        else:
+            max_epochs = math.ceil(args.max_steps / n_updates_per_epoch)
+            eval_epochs = max(1, args.eval_freq // n_updates_per_epoch)
         names.append(name)
         n_updates[name] = n_updates_per_epoch
         options[name] = {
             "learning_rate": args.learning_rate,
-            "max_steps": math.ceil(args.max_steps / unit),
-            "eval_freq": max(1, args.eval_freq // unit),
+            "max_steps": max_epochs,
+            "eval_freq": eval_epochs,
             "backend": args.backend,
         }
     seeds = range(args.seed, args.seed + args.n_seeds)
@@ -160,8 +161,8 @@ def begin_study(parser, study, plan, resume):
         return
     try:
         study.begin(plan.names, plan.seeds, resume)
-    except ValueError as error:
-        parser.error(f"argument --output_dir: {error}")
+    except (OSError, ValueError) as error:
+        parser.error(f"argument --output_dir: {text_of(error)}")
     if resume:
         print(f"{plan.n_done(study)} of {plan.n_runs} runs are there already", flush=True)
 
@@ -199,10 +200,11 @@ def tabulate(study, plan):
     tables = []
     seconds = []
     for name, seed in plan.run_keys():
-        table = as_table(name, seed, study.histories[name, seed])
+        run = study.runs[name, seed]
+        table = as_table(name, seed, run.history)
         table["updates"] = plan.n_updates[name] * table["epoch"]
         tables.append(table)
-        seconds.append(study.seconds[name, seed])
+        seconds.append(run.seconds)
     histories = pd.concat(tables, ignore_index=True)
 
     ends = ends_of(histories)
@@ -222,12 +224,11 @@ def tabulate(study, plan):
 
 def print_results(results, n_seeds):
     """Print the summary as two tables, and what their columns mean."""
-    table = as_text(results.summary, results.is_as_report)
+    table = text_table(results.summary, results.is_as_report)
     table["updates"] = results.summary["updates"]
     table["seconds"] = results.summary["seconds"].round(2)
     second = ["train loss", "test loss", "stuck", "updates", "seconds"]
-    spread, _, _ = spread_of(n_seeds)
-    print(f"median [{spread}] of {n_seeds} seeds")
+    print(f"median [{spread_name(n_seeds)}] of {n_seeds} seeds")
     print()
     print(table.drop(columns=second).to_string())
     print()
@@ -268,60 +269,13 @@ def write_results(folder, results, figure):
         print(f"wrote {path}")
 
 
-def print_stop(parser, study, plan, reason):
-    """Print why a study ends early, how far it is, and how it goes on."""
+def print_stop(parser, study, plan, reason, can_resume=False):
+    """Print why a study ends early, how far it is, and how it goes on if the cause was outside."""
     count = f"{plan.n_done(study)} of {plan.n_runs} runs are done"
     hint = ""
-    if study.folder is not None:
+    if can_resume and study.folder is not None:
         hint = "; the same command with --resume goes on from there"
     print(f"{parser.prog}: {reason}; {count}{hint}", file=sys.stderr)
-
-
-def text_of(error):
-    """Return the text of an error in one line; the name of its type if it has none."""
-    words = str(error).split()
-    return " ".join(words) or type(error).__name__
-
-
-def connect(parser, address):
-    """Return a client of the Dask cluster whose scheduler is at this address; None without one.
-
-    If there is no worker yet, wait for one. If there is no scheduler, or if the workers do not find
-    the project, end the program with an error of the parser.
-    """
-    if address is None:
-        return None
-    try:
-        from distributed import Client
-
-        asyncio.run(greet_scheduler(address))
-        client = Client(address, timeout=DASK_SECONDS)
-        if not client.ncores():
-            print(f"waiting for a worker to join the scheduler {address}", flush=True)
-            client.submit(os.getpid).result()
-        client.run(import_module, "experiments.runs")
-    except (ImportError, OSError, ValueError) as error:
-        remedy = "experiments/README.md says how to start a cluster, and which address to give"
-        parser.error(f"argument --dask: {text_of(error)}; {remedy}")
-    return client
-
-
-async def greet_scheduler(address):
-    """Raise OSError or ValueError unless a scheduler answers at this address.
-
-    A Client alone would wait without end for the answer of a server of another kind.
-    """
-    from distributed.core import rpc
-
-    server = rpc(address)
-    try:
-        answer = await asyncio.wait_for(server.identity(), DASK_SECONDS)
-    except TimeoutError as error:
-        raise OSError(f"no answer from {address} in {DASK_SECONDS} seconds") from error
-    finally:
-        await server.close_rpc()
-    if answer["type"] != "Scheduler":
-        raise OSError(f"at {address} is a {answer['type']}, and no scheduler")
 
 
 # Below are the flags.
@@ -341,7 +295,9 @@ def parse_flags(argv):
     )
     add = parser.add_argument
     one_or_more = number(int, 1)
-    add("--batch_sizes", type=batch_sizes, default="1,16,64,256,full", help="such as 16,64,full")
+    add(
+        "--batch_sizes", type=batch_size_list, default="1,16,64,256,full", help="such as 16,64,full"
+    )
     add("--n_seeds", type=one_or_more, default=100, help="runs of each batch size, from --seed on")
     add("--budget", choices=BUDGETS, default="epochs", help="what every run gets as many of")
     by_budget = {"type": one_or_more, "default": argparse.SUPPRESS}  # the default is set below

@@ -1,14 +1,16 @@
 """Part III: the runs of a study, trained on many cores, and saved as they finish.
 
 A run is known by its *key*: the batch size, a text such as "16" or "full", and the seed. What is
-compared is in batch_sizes.py, and what is made of the runs in spread.py.
+compared is in batch_sizes.py, what is made of the runs in spread.py, and how several machines train
+them in cluster.py.
 """
 
 import json
 import signal
 import sys
 import time
-from itertools import islice
+from contextlib import suppress
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,6 +23,13 @@ HISTORIES = "histories.jsonl"
 RUNS = "runs.csv"
 
 
+class FinishedRun(NamedTuple):
+    """What is kept of a run."""
+
+    history: dict  # as `train` returns it
+    seconds: float  # that it took
+
+
 class Study:
     """The runs that have finished, in memory and, if there is a folder, in a file there.
 
@@ -30,15 +39,13 @@ class Study:
     Attributes:
         folder: the Path of the folder, or None: then nothing is read or written.
         settings: how all runs are trained: a dict of texts by the names of flags.
-        histories: of each run, by its key, what `train` returned.
-        seconds: how long each run took, by its key.
+        runs: a dict of FinishedRuns by their keys.
     """
 
     def __init__(self, folder, settings):
         self.folder = folder
         self.settings = settings
-        self.histories = {}
-        self.seconds = {}
+        self.runs = {}
         self.file = None
 
     def begin(self, names, seeds, resume):
@@ -52,44 +59,55 @@ class Study:
             resume: whether to take in the runs.
 
         Raises:
-            ValueError: if there are runs that are not resumed, or that have other settings; if a
-                file is damaged or somebody else's; or if another command has locked the file.
+            ValueError: if there are runs that are not resumed, that have other settings or that
+                would be lost; if a file is damaged; or if another command has locked the file.
+            OSError: if the folder or the file cannot be opened.
         """
         path = self.folder / HISTORIES
-        has_histories = path.exists() and path.read_bytes().strip() != b""
-        if not has_histories:
-            self.check_results(names, seeds)
         self.folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            self.check_results(names, seeds)  # before there is a new, empty file
         self.file = open(path, "a+b")  # noqa: SIM115 (`close` closes it)
-        try:
-            lock(self.file, self.folder)
-            self.take_in(path, resume)
-        except ValueError:
-            self.close()
-            raise
+        lock(self.file, self.folder)
+        end_of_last_line = self.take_in(path, resume)
+        self.check_results(names, seeds)
+        self.file.truncate(end_of_last_line)
 
     def check_results(self, names, seeds):
-        """Raise ValueError if there are results of a run that is not to be made again.
+        """Raise ValueError if runs.csv has a run that is neither planned nor in the study.
 
         Results without histories are what is committed: of each run only its end is left.
         """
         path = self.folder / RUNS
         if not path.exists():
             return
-        message = f"{path} has runs that are not to be made again; name another folder or remove it"
         try:
-            table = pd.read_csv(path, dtype=str, na_filter=False)
-            settings = table[list(self.settings)]
-            has_our_settings = (settings == list(self.settings.values())).all(axis=None)
-            has_our_names = table["batch_size"].isin(names).all()
-            has_our_seeds = all(int(seed) in seeds for seed in table["seed"])
-        except (KeyError, ValueError) as error:  # it is no table of runs
-            raise ValueError(message) from error
-        if not (has_our_settings and has_our_names and has_our_seeds):
-            raise ValueError(message)
+            runs = pd.read_csv(path, dtype=str, na_filter=False).to_dict("records")
+            reasons = [self.reason_to_keep(run, names, seeds) for run in runs]
+        except (KeyError, ValueError) as error:
+            raise ValueError(
+                f"{path} is no table of runs; name another folder or remove it"
+            ) from error
+        for reason in reasons:
+            if reason is not None:
+                raise ValueError(
+                    f"{path} has runs that this command would not make again ({reason}); "
+                    "name another folder or remove it"
+                )
+
+    def reason_to_keep(self, run, names, seeds):
+        """Return why a run of runs.csv would be lost, or None; `run` is a dict of texts."""
+        for name, value in self.settings.items():
+            if run[name] != value:
+                return f"--{name} {run[name]}"
+        key = (run["batch_size"], int(run["seed"]))
+        is_planned = key[0] in names and key[1] in seeds
+        if is_planned or key in self.runs:
+            return None
+        return f"batch size {key[0]}, seed {key[1]}"
 
     def take_in(self, path, resume):
-        """Read the runs of the file, which is at `path`; cut off what is left of half a line."""
+        """Read the runs of the file, which is at `path`; return where its last whole line ends."""
         self.file.seek(0)
         content = self.file.read()
         end_of_last_line = content.rfind(b"\n") + 1
@@ -103,15 +121,15 @@ class Study:
         for number, line in enumerate(lines, 1):
             if line.strip():
                 self.take_in_line(line, f"line {number} of {path}")
-        self.file.truncate(end_of_last_line)
+        return end_of_last_line
 
     def take_in_line(self, line, place):
         """Take in the run of a line, which is at `place`."""
         try:
             entry = json.loads(line)
             key = (entry["batch_size"], entry["seed"])
-            history = as_arrays(entry["history"])
-            seconds = float(entry["seconds"])
+            hash(key)  # a TypeError if one is a list
+            run = FinishedRun(as_arrays(entry["history"]), float(entry["seconds"]))
             settings = {name: entry[name] for name in self.settings}
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
@@ -123,15 +141,13 @@ class Study:
                     f"{place} is of --{name} {value}, not {self.settings[name]}; "
                     "give the same, name another folder or remove the file"
                 )
-        self.histories[key] = history
-        self.seconds[key] = seconds
+        self.runs[key] = run
 
     def add(self, name, seed, history, seconds):
         """Take in a run that has finished, and write its line if there is a file."""
         if self.file is not None:
             self.write(name, seed, history, seconds)
-        self.histories[name, seed] = history
-        self.seconds[name, seed] = seconds
+        self.runs[name, seed] = FinishedRun(history, seconds)
 
     def write(self, name, seed, history, seconds):
         """Write the line of a run."""
@@ -147,7 +163,13 @@ class Study:
     def close(self):
         """Close the file, which also unlocks it."""
         if self.file is not None:
-            self.file.close()
+            with suppress(OSError):  # the disk is full: `write` has told of it
+                self.file.close()
+
+
+def read_runs(folder):
+    """Return the runs.csv that a study has left in its output folder, as a table of ends."""
+    return pd.read_csv(f"{folder}/{RUNS}", dtype={"batch_size": str})
 
 
 def as_arrays(history):
@@ -185,7 +207,7 @@ def lock(file, folder):
         )
 
 
-def finished_runs(tasks, n_jobs=-1):
+def finished_runs(tasks, n_jobs):
     """Return a generator of the runs, as `train_run` returns them, in the order of their ends.
 
     Args:
@@ -193,9 +215,8 @@ def finished_runs(tasks, n_jobs=-1):
             soon room for it, so there may be any number.
         n_jobs: how many runs at a time, -1 for as many as there are cores.
     """
-    # A batch of joblib's is one run here, so that none that has finished waits for another. The
-    # data are small, so max_nbytes=None: the processes get them without a file to share.
-    parallel = Parallel(n_jobs, batch_size=1, return_as="generator_unordered", max_nbytes=None)
+    # A batch of joblib's is one run here, so that none that has finished waits for another.
+    parallel = Parallel(n_jobs, batch_size=1, return_as="generator_unordered")
     # A terminal sends Ctrl-C to every process. Those that start here ignore it, as they inherit
     # that: it is for us to end them.
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -205,36 +226,17 @@ def finished_runs(tasks, n_jobs=-1):
         signal.signal(signal.SIGINT, handler)
 
 
-def finished_runs_of_cluster(tasks, client):
-    """Yield the runs as `finished_runs` does; here a Dask cluster trains them.
+def train_run(data, n_hidden, batch_size, seed, options):
+    """Train one network; return the text of its batch size, its seed, history and seconds.
 
     Raises:
-        RuntimeError: if the scheduler has gone.
+        FloatingPointError: if it diverges.
     """
-    from distributed import CancelledError, as_completed
-
-    def submit(task):
-        return client.submit(train_run, *task, pure=False)
-
-    n_at_a_time = 2 * sum(client.ncores().values())  # one waits for each that is trained
-    futures = as_completed([submit(task) for task in islice(tasks, n_at_a_time)])
-    for future in futures:
-        try:
-            run = future.result()
-        except CancelledError as error:
-            raise RuntimeError("the scheduler has gone") from error
-        yield run
-        for task in islice(tasks, 1):
-            futures.add(submit(task))
-
-
-def train_run(data, n_hidden, batch_size, seed, options):
-    """Train one network; return the text of its batch size, its seed, history and seconds."""
     name = name_of(batch_size)
     start = time.perf_counter()
     try:
         _, history = train_from_seed(data, seed, n_hidden, batch_size=batch_size, **options)
-    except (FloatingPointError, ValueError) as error:
-        raise type(error)(f"batch size {name}, seed {seed}: {error}") from error
+    except FloatingPointError as error:
+        raise FloatingPointError(f"batch size {name}, seed {seed}: {error}") from error
     seconds = time.perf_counter() - start
     return name, seed, history, round(seconds, 4)

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from experiments.spread import read_runs
+from experiments.study import read_runs
 from train_mlp_numpy import METRICS
 
 

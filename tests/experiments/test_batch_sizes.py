@@ -463,7 +463,7 @@ def needs_dask():
 
 
 def test_an_address_where_no_scheduler_answers_is_refused(needs_dask, monkeypatch, capsys):
-    monkeypatch.setattr(batch_sizes, "DASK_SECONDS", 0.2)
+    monkeypatch.setattr("experiments.cluster.DASK_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as server:  # it takes calls and never answers
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         error = usage_error(capsys, "--no_output", "--dask", address)

@@ -8,7 +8,7 @@ import pytest
 from experiments import report
 from experiments.batch_sizes import main
 from experiments.runs import compare
-from experiments.spread import as_text, ends_of, histories_of, summarise
+from experiments.spread import ends_of, histories_of, summarise, text_table
 from playground.seeds import stuck_bound
 from tests.experiments.tables import assert_same, by_key, runs_of, summary_of
 from train_mlp_numpy import load_data
@@ -51,7 +51,7 @@ def test_the_summary_is_of_the_runs(folder):
 
 def test_the_table_at_equal_epochs_is_that_of_the_files():
     runs = runs_of(EPOCHS)
-    shown = as_text(summary_of(EPOCHS))
+    shown = text_table(summary_of(EPOCHS))
     for name, cells in table_of("batch size | report: train / test").items():
         _, one_run, *others = cells
         ends = 100 * runs.loc[name, 42]
@@ -61,7 +61,7 @@ def test_the_table_at_equal_epochs_is_that_of_the_files():
 
 def test_the_table_at_equal_updates_is_that_of_the_files():
     summary = summary_of(UPDATES)
-    shown = as_text(summary)
+    shown = text_table(summary)
     for name, cells in table_of("batch size | epochs").items():
         epochs, *others = cells
         assert int(epochs.replace(" ", "")) == summary["epochs"][name]

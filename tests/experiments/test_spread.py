@@ -8,8 +8,9 @@ import pytest
 from matplotlib.markers import CARETUPBASE
 
 from experiments.runs import compare, train_from_seed
-from experiments.spread import as_text, ends_of, histories_of, read_runs, summarise
+from experiments.spread import ends_of, histories_of, summarise, text_table
 from experiments.spread_figures import abreast, ends_figure, figure_4
+from experiments.study import read_runs
 from tests.experiments.tables import runs_of
 from tests.helpers import pixels
 from train_mlp_numpy import METRICS, load_data
@@ -77,7 +78,7 @@ def test_the_share_of_stuck_runs_is_shown_where_there_are_two_groups(losses, sha
         ends[metric] = 0.3
     summary = summarise(ends)
     assert summary["stuck"].tolist() == pytest.approx([share], nan_ok=True)
-    assert as_text(summary)["stuck"].tolist() == [shown]
+    assert text_table(summary)["stuck"].tolist() == [shown]
 
 
 # Figures
