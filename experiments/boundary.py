@@ -25,10 +25,10 @@ from experiments.runs import (
     batch_size_text,
     fastest_backend,
     name_of,
+    new_network,
     progress,
     status_of,
 )
-from mlp_numpy import MLP
 from modules import as_rng
 from train_mlp_numpy import (
     accuracy,
@@ -51,11 +51,9 @@ def snapshots(data, epochs, seed, n_hidden=(20,), **options):
         n_hidden: the number of units in each hidden layer.
         options: those of `train`, such as batch_size.
     """
-    n_inputs = data.x_train.shape[1]
-    n_classes = data.y_train.shape[1]
     last = max(epochs)
     rng = as_rng(seed)
-    model = MLP(n_inputs, n_hidden, n_classes, rng)
+    model = new_network(data, n_hidden, rng)
     networks = {}
 
     def keep(epoch, metrics):
