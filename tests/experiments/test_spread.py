@@ -9,10 +9,9 @@ from matplotlib.markers import CARETUPBASE
 
 from experiments.runs import compare, train_from_seed
 from experiments.spread import ends_of, histories_of, summarise, text_table
-from experiments.spread_figures import abreast, ends_figure, figure_4
+from experiments.spread_figures import ends_figure, figure_4
 from experiments.study import read_runs
 from tests.experiments.tables import runs_of
-from tests.helpers import pixels
 from train_mlp_numpy import METRICS, load_data
 
 FIGURES = Path(__file__).parent.parent.parent / "figures"
@@ -84,31 +83,11 @@ def test_the_share_of_stuck_runs_is_shown_where_there_are_two_groups(losses, sha
 # Figures
 
 
-def test_figure_4_has_a_row_for_each_batch_size_and_a_column_for_each_metric():
-    figure = figure_4(synthetic(5), "the title")
-    assert figure.get_suptitle() == "the title"
-    panels = np.reshape(figure.axes, (2, 5))
-    assert [axes.get_ylabel() for axes in panels[:, 0]] == ["batch size 16", "full batch"]
-    titles = [axes.get_title().splitlines()[0] for axes in panels[0]]
-    assert titles == [
-        "train loss (nats)",
-        "test loss (nats)",
-        "train accuracy (%)",
-        "test accuracy (%)",
-        "final accuracy (%)",
-    ]
-    assert legend_texts(figure) == [
-        "median of the runs",
-        "least to greatest",
-        "medians of the other rows",
-        "the end of a run",
-    ]
-
-
 @pytest.mark.parametrize("n_rows", [1, 8])
 def test_figure_4_has_one_width_and_panels_of_one_size(n_rows):
     names = [str(k) for k in range(1, n_rows + 1)]
     figure = figure_4(synthetic(2, names), "the title")
+    assert figure.get_suptitle() == "the title"
     figure.draw_without_rendering()
     assert figure.get_figwidth() == 11
     for axes in figure.axes:
@@ -174,26 +153,14 @@ def test_figure_4_marks_the_report_s_runs_and_a_bound_as_a_bound():
 
 
 def test_the_ends_of_studies_lie_side_by_side():
-    folders = [FIGURES, FIGURES / "updates"]
-    studies = {"epochs": read_runs(folders[0]), "updates": read_runs(folders[1])}
-    figure = ends_figure(studies)
-    pixels(figure)
+    folders = {"epochs": FIGURES, "updates": FIGURES / "updates"}
+    figure = ends_figure({title: read_runs(folder) for title, folder in folders.items()})
     left, right = figure.axes
-    assert left.get_ylabel() == "final test accuracy (%)"
     assert left.get_ylim() == right.get_ylim()
-    for axes, title, folder in zip(figure.axes, studies, folders, strict=True):
-        accuracies = 100 * runs_of(folder)["test_accuracy"]
+    for axes, (title, folder) in zip(figure.axes, folders.items(), strict=True):
         assert axes.get_title() == title
-        names = [label.get_text() for label in axes.get_xticklabels()]
-        assert names == ["1", "16", "64", "256", "full"]
-        for place, name in enumerate(names):
+        accuracies = 100 * runs_of(folder)["test_accuracy"]
+        for place, name in enumerate(["1", "16", "64", "256", "full"]):
             x, y = axes.collections[place].get_offsets().T
             assert sorted(y) == pytest.approx(sorted(accuracies[name]))
             assert np.abs(x - place).max() < 0.5
-            assert axes.lines[place].get_ydata()[0] == accuracies[name].median()
-
-
-def test_equal_ends_lie_abreast():
-    places = abreast(pd.Series([90, 95, 90, 90, 95]))
-    assert places.tolist() == pytest.approx([-0.06, -0.03, 0, 0.06, 0.03])
-    assert np.ptp(abreast(pd.Series([90] * 100))) < 0.84  # of the one that two columns have
