@@ -352,9 +352,13 @@ def wait_for_a_run(process, folder):
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
 def test_a_study_that_is_stopped_keeps_the_runs_that_have_finished(tmp_path, name, capsys):
     flags = ["--batch_sizes=1", "--n_seeds=4000", "--n_jobs=2", "--output_dir", tmp_path]
-    with subprocess.Popen([*COMMAND, *SMALL, *flags], **PIPES) as process:
+    command = [*COMMAND, *SMALL, *flags]
+    with subprocess.Popen(command, **PIPES, start_new_session=True) as process:
         wait_for_a_run(process, tmp_path)
-        process.send_signal(getattr(signal, name))
+        if name == "SIGTERM":
+            process.terminate()  # `kill` is for the command alone
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
         _, errors = process.communicate(timeout=60)  # until all have ended that could print
     before = lines_of(tmp_path)
     if name != "SIGKILL":
