@@ -47,8 +47,9 @@ def cells():
 def edited(source, settings):
     """Return the source of the cell of settings with other values."""
     for name, value in settings.items():
-        source, n = re.subn(rf"^{name} = [^#\n]*", f"{name} = {value!r}  ", source, flags=re.M)
-        assert n == 1, name
+        assignment = rf"^( *{name} =) [^#\n]*"
+        assert re.search(assignment, source, re.M), name
+        source = re.sub(assignment, rf"\1 {value!r}  ", source, flags=re.M)
     return source
 
 
