@@ -128,7 +128,6 @@ class Study:
         try:
             entry = json.loads(line)
             key = (entry["batch_size"], entry["seed"])
-            hash(key)  # a TypeError if one is a list
             run = FinishedRun(as_arrays(entry["history"]), float(entry["seconds"]))
             settings = {name: entry[name] for name in self.settings}
         except (KeyError, TypeError, ValueError) as error:
