@@ -1,5 +1,6 @@
 """What the tests of several files share."""
 
+import functools
 import io
 import os
 import runpy
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from train_mlp_numpy import train_epoch
 
 
 def params_of(model):
@@ -56,6 +59,24 @@ ODD_SETTINGS = {
     "savefig.transparent": True,
     "text.usetex": True,
 }
+
+
+@functools.cache
+def has_compiled_loop():
+    """Return whether the backend "numba" can be used here."""
+    try:
+        from speed.compiled import check_equal
+
+        check_equal(train_epoch)
+    except (ImportError, ValueError):
+        return False
+    return True
+
+
+def skip_without_compiled_loop():
+    """Skip the test that calls this where the backend "numba" cannot be used."""
+    if not has_compiled_loop():
+        pytest.skip("needs Numba")
 
 
 def refusal(main, flags, capsys):

@@ -2,7 +2,6 @@
 
 import inspect
 import re
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 import gradient_check
 import perceptron
 import train_mlp_numpy
+from tests.helpers import has_compiled_loop
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -49,7 +49,7 @@ def test_what_the_first_command_prints_last_is_the_row_of_its_batch_size():
     [pytest.param(*row, marks=pytest.mark.slow if int(row[0]) < 256 else ()) for row in ROWS[1:]],
 )
 def test_one_run_of_each_batch_size_ends_as_shown(capsys, batch_size, train_percent, test_percent):
-    backend = "numba" if find_spec("numba") else "numpy"  # the same results, sooner
+    backend = "numba" if has_compiled_loop() else "numpy"  # the same results, sooner
     flags = ["--batch_size", batch_size, "--backend", backend, "--no_output"]
     assert train_mlp_numpy.main(flags) == 0
     train, test = percents(capsys.readouterr().out)

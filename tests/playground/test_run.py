@@ -10,6 +10,7 @@ from modules import as_rng
 from playground.problems import load_problem
 from playground.run import PROJECT, Code, Run
 from playground.settings import FIRST
+from tests.helpers import skip_without_compiled_loop
 from tests.playground.asking import BATCH, CHANGES, FOLD, PLANTED, POINT, RATE, SMALL, is_same, what
 from train_mlp_numpy import evaluate, train
 
@@ -72,7 +73,7 @@ class Trained:
 def backend(request, monkeypatch):
     """Each backend that a run may have: Numba where it is installed, or else NumPy."""
     if request.param == "numba":
-        pytest.importorskip("numba")
+        skip_without_compiled_loop()
     else:
         monkeypatch.setitem(sys.modules, "speed.compiled", None)  # as if Numba were missing
     return request.param

@@ -11,6 +11,7 @@ from playground.run import Run
 from playground.seeds import stuck_bound
 from playground.settings import FIRST
 from playground.trials import TRIALS
+from tests.helpers import skip_without_compiled_loop
 from tests.playground.asking import ask
 
 RUNS = Path(__file__).parents[2] / "figures" / "runs.csv"
@@ -89,13 +90,13 @@ def test_large_steps_kill_every_unit_within_ten_epochs():
     ("name", "most"), [("Few units", 0.9), ("A spiral", 0.75)], ids=["few units", "spiral"]
 )
 def test_too_few_units_do_not_learn_it(name, most):
-    pytest.importorskip("numba")
+    skip_without_compiled_loop()
     run = Run(FIRST | SETTINGS[name])
     assert trained(run, run.settings["epochs"])["test_accuracy"] < most
 
 
 def test_a_stuck_network_is_set_free_by_batch_size_1_and_not_by_256():
-    pytest.importorskip("numba")
+    skip_without_compiled_loop()
     run = Run(FIRST | SETTINGS["Another batch size"])
     assert trained(run, 800)["train_loss"] > 0.2
     for batch_size, is_free in (("1", True), ("256", False)):
@@ -104,7 +105,7 @@ def test_a_stuck_network_is_set_free_by_batch_size_1_and_not_by_256():
 
 
 def test_a_planted_fold_sets_another_seed_free():
-    pytest.importorskip("numba")
+    skip_without_compiled_loop()
     answers = Answers(SETTINGS["Another seed"])
     trained(answers.run, 1000)
     ask(answers, "plant", epoch=1000)
