@@ -1,29 +1,35 @@
 """Part III: the loop of train_mlp_numpy.py, compiled: what `train(..., backend="numba")` runs.
 
-Numba turns the functions of the first half into machine code. They have the formulas of modules.py,
-as loops over rows and units, and check nothing. Before they train, check_equal compares them with
-the layers. Not here: what they need of Numba, and what to do where it is missing (any_numba.py).
+Numba turns the functions in the first half of this file into machine code. They have the formulas
+of modules.py, as loops over rows and units, and check nothing. Before they train, check_equal
+compares them with the layers. Not here: what they use of Numba, and how they do without some of it
+(any_numba.py).
 
-Every array is flat: row behind row, and layer behind layer. So one compiled function serves every
-network. For 2 inputs, 20 hidden units, 3 classes and a batch of n rows:
+Parameters, outputs and gradients each lie in one flat array: row after row, and layer after layer.
+So Numba compiles once for networks of any size and depth. (Arrays of two dimensions, as views of
+the flat ones, would be plainer, but take 4.5 times as long at batch size 1.) This is how they lie
+for 2 inputs, 20 hidden units, 3 classes and n rows; larger batches go in blocks of 128 rows:
 
-    params      | W_0: 2 x 20         b_0: 20 | W_1.T: 3 x 20      b_1: 3 |
-                ^ params[param:] of layer 0   ^ params[param:] of layer 1
+    params      | W_0: (2, 20)   b_0: (20,) | W_1.T: (3, 20)   b_1: (3,) |
+                ^ layer 0 begins            ^ layer 1 begins
 
-    outputs     | x: n x 2 | hidden: n x 20 | logits: n x 3 |
-                ^ x        ^ out, of layer 0
-                           ^ x              ^ out, of layer 1
+    outputs     | x: (n, 2) | hidden, after its ReLU: (n, 20) | logits: (n, 3) |
+                ^ x_at      ^ out_at of layer 0, x_at of 1    ^ out_at of layer 1
 
-    gradients   | dout, of the widest layer at most | dx, the same |
+    gradients   | dout | dx |
+                Each half has room for the widest layer. dx of a layer is dout of the previous one,
+                so after each layer they change places.
 
-The matrix of a layer lies there as W, or as W.T where the rows of W would be short (has_long_rows).
-In every product, the innermost loop runs along a row of the matrix, and a processor takes several
-numbers of it at once. So three products do all the work of a Linear layer:
+The matrix of a layer is W; or W.T, if the rows of W are short and those of W.T are longer. The
+innermost loop of each product runs along a row of the matrix: in a long row, the processor works on
+several numbers with one instruction. Three functions compute all products of a Linear layer:
 
                                    the matrix is W            the matrix is W.T
     add_product             +=     forward    x @ W           backward   dout @ W.T
     add_product_transposed  +=     backward   dout @ W.T      forward    x @ W
     subtract_gradient       -=     update     x.T @ dout      update     dout.T @ x
+
+Large products are left to BLAS, a library that NumPy's @ uses as well; its function is gemm.
 """
 
 from itertools import pairwise
@@ -33,53 +39,48 @@ import numpy as np
 
 from mlp_numpy import MLP
 from modules import Linear, ReLU, SoftMax
-from speed.any_numba import (
-    HAS_GEMM,
-    MINUS_ONE,
-    ONE,
-    PLAIN,
-    TRANSPOSED,
-    compiled,
-    gemm,
-    inlined,
-    load,
-)
+from speed.any_numba import HAS_GEMM, call_or_mend_cache, compiled, inlined, xxgemm
 
-BLOCK = 128  # rows that go through the network together: few enough to stay in the cache
-BLAS_FROM = 16  # rows and units, all: for less, the call of BLAS costs more than it gains
-LONG_ROW = 16  # units
+BLOCK = 128  # rows that go through the network together: few enough for the processor's cache
+BLAS_FROM = 16  # rows, inputs and units: if any is below, the call costs more than it gains
+LONG_ROW = 16  # numbers
 
 
 @compiled
 def run_updates(
-    order, batch_size, learning_rate, x, labels, sizes, params, updated, outputs, gradients
+    order, batch_size, learning_rate, x, labels, sizes, params, spare, outputs, gradients
 ):
     """Train for an epoch, as train_epoch does: update `params` for each batch of this order.
 
-    Returns a number that is finite as long as the loss of the last batch is: see softmax.
+    x        (N, n_features), all training rows
+    labels   (N,), the class of each row, from 0
+    sizes    the numbers of units, from the inputs to the classes
+    spare    room for as many numbers as `params`
 
-    `sizes` are the numbers of units, from the inputs to the classes. `updated`, `outputs` and
-    `gradients` are room for what is computed.
+    Returns a number that is finite as long as the loss of the last batch is: see loss_gradient.
     """
-    total = 0.0
+    denominators = 0.0
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
-        rate = learning_rate / len(batch)
+        rate = learning_rate / len(batch)  # the 1/N of CrossEntropy.backward is in it
         is_one_block = len(batch) <= BLOCK
-        target = params
-        if not is_one_block:  # all blocks of a batch are to see the same parameters
-            copy(params, updated)
-            target = updated
-        total = 0.0
+        new_params = params
+        if not is_one_block:  # all blocks of a batch must see the same parameters
+            copy(params, spare)
+            new_params = spare
+        denominators = 0.0
         for first in range(0, len(batch), BLOCK):
             rows = batch[first : first + BLOCK]
+            n = len(rows)
             gather(x, rows, outputs)
-            logits = forward(params, sizes, len(rows), outputs)
-            total += softmax(outputs[logits:], labels, rows, rate, sizes[-1], gradients)
-            backward(params, target, sizes, len(rows), outputs, logits, gradients)
+            logits_at = forward(params, sizes, n, outputs)
+            denominators += loss_gradient(
+                outputs[logits_at:], labels, rows, rate, sizes[-1], gradients
+            )
+            backward(params, new_params, sizes, n, outputs, logits_at, gradients)
         if not is_one_block:
-            copy(updated, params)
-    return total
+            copy(spare, params)
+    return denominators
 
 
 @inlined
@@ -91,7 +92,7 @@ def copy(source, target):
 
 @inlined
 def gather(x, rows, outputs):
-    """Put these rows of x in front of the outputs."""
+    """Copy these rows of x to the beginning of `outputs`."""
     n_features = x.shape[1]
     for r in range(len(rows)):
         for i in range(n_features):
@@ -102,68 +103,77 @@ def gather(x, rows, outputs):
 def forward(params, sizes, n, outputs):
     """Compute the outputs of all layers for n rows; return where the logits begin."""
     n_layers = len(sizes) - 1
-    param = 0
-    x = 0
+    param_at = 0
+    x_at = 0
     for layer in range(n_layers):
         n_in = sizes[layer]
         n_out = sizes[layer + 1]
-        out = x + n * n_in
-        linear_forward(params[param:], outputs[x:], outputs[out:], n, n_in, n_out)
+        out_at = x_at + n * n_in
+        linear_forward(params[param_at:], outputs[x_at:], outputs[out_at:], n, n_in, n_out)
         if layer < n_layers - 1:
-            relu_forward(outputs[out:], n * n_out)
-        param += n_in * n_out + n_out
-        x = out
-    return x
+            relu_forward(outputs[out_at:], n * n_out)
+        param_at += n_in * n_out + n_out
+        x_at = out_at
+    return x_at
 
 
 @inlined
-def softmax(logits, labels, rows, rate, n_classes, dlogits):
+def loss_gradient(logits, labels, rows, rate, n_classes, dlogits):
     """Set dlogits to rate * (p - y), where p is the softmax of the logits.
 
-    This is CrossEntropy.backward, where the rate is 1 / N. Here it is learning_rate / N, and it
-    stays in all gradients from here on. So they can be subtracted from the parameters as they are.
+    This is CrossEntropy.backward, but for the rate: there it is 1/N, here learning_rate / N. It
+    stays in all gradients from here on. So they are subtracted from the parameters as they are.
 
-    Returns the sum of all denominators of the softmax. Each is from 1 to the number of classes, or
-    NaN where the probabilities are. So it is finite as long as the loss is, without a logarithm.
+    Returns the sum of the denominators of the softmax, in all rows. Each is from 1 to n_classes, or
+    NaN if the probabilities are. So the sum is finite as long as the loss is; but it needs no
+    logarithm.
     """
-    sum_of_all = 0.0
+    denominators = 0.0
     for r in range(len(rows)):
-        row = r * n_classes
-        largest = logits[row]
+        row_at = r * n_classes
+        largest = logits[row_at]
         for k in range(1, n_classes):
-            largest = max(largest, logits[row + k])
+            largest = max(largest, logits[row_at + k])
         denominator = 0.0
         for k in range(n_classes):
-            power = np.exp(logits[row + k] - largest)
-            dlogits[row + k] = power
+            power = np.exp(logits[row_at + k] - largest)
+            dlogits[row_at + k] = power
             denominator += power
         for k in range(n_classes):
-            p = dlogits[row + k] / denominator
-            y = labels[rows[r]] == k
-            dlogits[row + k] = rate * (p - y)
-        sum_of_all += denominator
-    return sum_of_all
+            p = dlogits[row_at + k] / denominator
+            y = labels[rows[r]] == k  # True counts as 1
+            dlogits[row_at + k] = rate * (p - y)
+        denominators += denominator
+    return denominators
 
 
 @inlined
-def backward(params, updated, sizes, n, outputs, logits, gradients):
-    """Take the gradient back through all layers, and subtract from `updated` those of params."""
+def backward(params, new_params, sizes, n, outputs, logits_at, gradients):
+    """Take the gradient back through all layers, and subtract that of `params` from `new_params`.
+
+    Both can be the same array. So a layer's dx comes before its update.
+    """
+    n_layers = len(sizes) - 1
     half = len(gradients) // 2
-    dout = gradients[:half]
+    dout = gradients[:half]  # here loss_gradient has put dlogits
     dx = gradients[half:]
-    param = len(params)
-    out = logits
-    for layer in range(len(sizes) - 2, -1, -1):
+    param_at = len(params)
+    out_at = logits_at
+    for layer in range(n_layers - 1, -1, -1):
         n_in = sizes[layer]
         n_out = sizes[layer + 1]
-        param -= n_in * n_out + n_out
-        x = out - n * n_in
+        param_at -= n_in * n_out + n_out
+        x_at = out_at - n * n_in
         if layer > 0:
-            linear_backward(params[param:], dout, dx, n, n_in, n_out)
-            relu_backward(outputs[x:], dx, n * n_in)
-        linear_update(updated[param:], outputs[x:], dout, n, n_in, n_out)
-        dout, dx = dx, dout
-        out = x
+            linear_backward(params[param_at:], dout, dx, n, n_in, n_out)
+            relu_backward(outputs[x_at:], dx, n * n_in)
+        linear_update(new_params[param_at:], outputs[x_at:], dout, n, n_in, n_out)
+        dout, dx = dx, dout  # dx of this layer is dout of the previous one
+        out_at = x_at
+
+
+# A Linear layer: x and dx have the shape (n, n_in), out and dout (n, n_out). Its `params` begin
+# with its matrix, then comes its bias.
 
 
 @compiled
@@ -173,7 +183,7 @@ def linear_forward(params, x, out, n, n_in, n_out):
     for r in range(n):
         for j in range(n_out):
             out[r * n_out + j] = bias[j]
-    if has_long_rows(n_in, n_out):
+    if matrix_is_w(n_in, n_out):
         add_product(x, params, out, n, n_in, n_out)
     else:
         add_product_transposed(x, params, out, n, n_out, n_in)
@@ -183,7 +193,7 @@ def linear_forward(params, x, out, n, n_in, n_out):
 def linear_backward(params, dout, dx, n, n_in, n_out):
     """dx = dout @ W.T, for n rows."""
     dx[: n * n_in] = 0.0
-    if has_long_rows(n_in, n_out):
+    if matrix_is_w(n_in, n_out):
         add_product_transposed(dout, params, dx, n, n_in, n_out)
     else:
         add_product(dout, params, dx, n, n_out, n_in)
@@ -191,16 +201,16 @@ def linear_backward(params, dout, dx, n, n_in, n_out):
 
 @compiled
 def linear_update(params, x, dout, n, n_in, n_out):
-    """W -= x.T @ dout and b -= dout.sum(axis=0): the rate is in dout."""
+    """W -= x.T @ dout and b -= dout.sum(axis=0): the learning rate is in dout."""
     bias = params[n_in * n_out :]
-    if has_long_rows(n_in, n_out):
+    if matrix_is_w(n_in, n_out):
         subtract_gradient(x, dout, params, n, n_in, n_out)
         for r in range(n):
             for j in range(n_out):
                 bias[j] -= dout[r * n_out + j]
     else:
         subtract_gradient(dout, x, params, n, n_out, n_in)
-        for j in range(n_out):  # so few that each sum stays in a register
+        for j in range(n_out):  # rows of dout are short here: one sum after the other is faster
             total = 0.0
             for r in range(n):
                 total += dout[r * n_out + j]
@@ -215,26 +225,26 @@ def relu_forward(out, length):
 
 
 @inlined
-def relu_backward(x, dx, length):
-    """dx = 0 where x, which the ReLU made, is 0."""
+def relu_backward(relu_out, dx, length):
+    """dx = 0 where the output of the ReLU is 0: there its input is not above 0."""
     for k in range(length):
-        dx[k] = dx[k] if x[k] > 0.0 else 0.0
+        dx[k] = dx[k] if relu_out[k] > 0.0 else 0.0
 
 
 @compiled
-def has_long_rows(n_in, n_out):
-    """Return whether W lies in memory as it is; otherwise W.T does."""
+def matrix_is_w(n_in, n_out):
+    """Return whether the matrix of such a layer is W; else it is W.T."""
     return n_in <= n_out or n_out >= LONG_ROW
 
 
-# The three products: the matrix is of shape (p, q).
+# The three products. The matrix has the shape (p, q).
 
 
 @compiled
 def add_product(a, matrix, out, n, p, q):
-    """out += a @ matrix. a: (n, p), out: (n, q)."""
+    """out += a @ matrix, where a is (n, p) and out (n, q)."""
     if is_for_blas(n, p, q):
-        gemm(ONE, a, PLAIN, matrix, PLAIN, out, n, p, q)
+        gemm(ONE, a, NO_TRANSPOSE, matrix, NO_TRANSPOSE, out, n, p, q)
         return
     for r in range(n):
         for i in range(p):
@@ -245,9 +255,9 @@ def add_product(a, matrix, out, n, p, q):
 
 @compiled
 def add_product_transposed(a, matrix, out, n, p, q):
-    """out += a @ matrix.T. a: (n, q), out: (n, p)."""
+    """out += a @ matrix.T, where a is (n, q) and out (n, p)."""
     if is_for_blas(n, p, q):
-        gemm(ONE, a, PLAIN, matrix, TRANSPOSED, out, n, q, p)
+        gemm(ONE, a, NO_TRANSPOSE, matrix, TRANSPOSE, out, n, q, p)
         return
     for r in range(n):
         for i in range(p):
@@ -259,9 +269,9 @@ def add_product_transposed(a, matrix, out, n, p, q):
 
 @compiled
 def subtract_gradient(a, b, matrix, n, p, q):
-    """matrix -= a.T @ b. a: (n, p), b: (n, q)."""
+    """matrix -= a.T @ b, where a is (n, p) and b (n, q)."""
     if is_for_blas(n, p, q):
-        gemm(MINUS_ONE, a, TRANSPOSED, b, PLAIN, matrix, p, n, q)
+        gemm(MINUS_ONE, a, TRANSPOSE, b, NO_TRANSPOSE, matrix, p, n, q)
         return
     for r in range(n):
         for i in range(p):
@@ -276,45 +286,92 @@ def is_for_blas(n, p, q):
     return HAS_GEMM and min(n, p, q) >= BLAS_FROM
 
 
+DOUBLE = ord("d")
+NO_TRANSPOSE = ord("n")
+TRANSPOSE = ord("t")
+ONE = np.array([1.0])  # BLAS is given the address of a factor
+MINUS_ONE = np.array([-1.0])
+
+
+@compiled
+def gemm(factor, a, form_a, b, form_b, out, n_rows, n_inner, n_columns):
+    """out += factor * op(a) @ op(b).
+
+    op(a)   (n_rows, n_inner): a if form_a is NO_TRANSPOSE, a.T if it is TRANSPOSE
+    op(b)   (n_inner, n_columns): b or b.T, as form_b says
+    out     (n_rows, n_columns)
+
+    Unlike np.dot, it adds the product to what is there.
+
+    BLAS expects arrays column by column, and ours lie row by row. So it takes each of them for its
+    transpose, and is asked for the transpose of all: out.T += factor * op(b).T @ op(a).T.
+    """
+    row_length_a = n_inner if form_a == NO_TRANSPOSE else n_rows
+    row_length_b = n_columns if form_b == NO_TRANSPOSE else n_inner
+    if HAS_GEMM:  # if not, Numba leaves the call out: it compiles no branch that is never taken
+        xxgemm(
+            DOUBLE,
+            form_b,
+            form_a,
+            n_columns,
+            n_rows,
+            n_inner,
+            factor.ctypes,
+            b.ctypes,
+            row_length_b,
+            a.ctypes,
+            row_length_a,
+            ONE.ctypes,  # the factor of what is there
+            out.ctypes,
+            n_columns,
+        )
+
+
 # Below is what calls the compiled loop, in Python.
 
 
-def compile_epoch(plain, model, data, batch_size, learning_rate):
-    """Return a compiled `plain(model, data, batch_size, learning_rate, order)`, of `order` alone.
+def compile_epoch(train_epoch, model, data, batch_size, learning_rate):
+    """Return a function run_epoch(order): it trains as `train_epoch` does, but compiled.
 
-    `plain` is train_mlp_numpy.train_epoch. Each call reads the parameters from the model's layers
-    and assigns new arrays in the end; their gradients stay as they are. It returns a number that is
-    finite as long as the loss of the last batch is.
+    `train_epoch`, that of train_mlp_numpy.py, is only compared with it: see check_equal.
+
+    Each call of run_epoch reads the parameters from the model's layers, and in the end gives them
+    new arrays. It leaves their `grads` alone. It returns a number that is finite as long as the
+    loss of the last batch is.
 
     Raises:
-        ValueError: for a model that is no MLP of Linear, ReLU, ..., Linear, SoftMax, when the
-            compiled loop and `plain` differ, or when there is no compiling.
+        ValueError: if the model is no MLP of Linear, ReLU, ..., Linear, SoftMax, if the compiled
+            loop and `train_epoch` differ, or if Numba fails. run_epoch raises it if the layers of
+            the model, or the shapes of their parameters, have changed.
     """
-    check_equal(plain)
+    check_equal(train_epoch)
     return unchecked_epoch(model, data, batch_size, learning_rate)
 
 
 def unchecked_epoch(model, data, batch_size, learning_rate):
-    """Return what `compile_epoch` returns."""
+    """Return what compile_epoch returns, without check_equal."""
     check_model(model)
     kinds = [type(layer) for layer in model.layers]
-    x = np.require(data.x_train, float, ["C", "A", "W"])  # the one kind that is compiled for
+    x = np.require(data.x_train, float, ["C", "A", "W"])  # Numba compiles for this layout alone
     labels = data.y_train.argmax(axis=1)
     sizes = sizes_of(model, data)
     params = aligned(n_params(sizes))
     views = views_of(params, sizes)
-    updated = aligned(len(params))
+    spare = aligned(len(params))
     outputs = aligned(BLOCK * sizes.sum())
     gradients = aligned(2 * BLOCK * sizes[1:].max())
-    settings = int(batch_size), float(learning_rate)
+    batch_size = int(batch_size)
+    learning_rate = float(learning_rate)
 
     def run_epoch(order):
         if [type(layer) for layer in model.layers] != kinds:
             raise ValueError("the layers have changed since training began; choose backend 'numpy'")
-        read_params(model, views)
-        total = run_updates(order, *settings, x, labels, sizes, params, updated, outputs, gradients)
+        read_params(model, views)  # into `params`
+        denominators = run_updates(
+            order, batch_size, learning_rate, x, labels, sizes, params, spare, outputs, gradients
+        )
         write_params(model, views)
-        return total
+        return denominators
 
     return run_epoch
 
@@ -338,7 +395,7 @@ def views_of(params, sizes):
     begin = 0
     for n_in, n_out in pairwise(sizes):
         matrix = params[begin : begin + n_in * n_out]
-        if has_long_rows(n_in, n_out):
+        if matrix_is_w(n_in, n_out):
             weight = matrix.reshape(n_in, n_out)
         else:
             weight = matrix.reshape(n_out, n_in).T
@@ -351,8 +408,8 @@ def views_of(params, sizes):
 
 def read_params(model, views):
     """Copy the parameters of the model into the views."""
-    for linear, views_of_layer in zip(model.linear_layers, views, strict=True):
-        for name, view in views_of_layer.items():
+    for linear, layer_views in zip(model.linear_layers, views, strict=True):
+        for name, view in layer_views.items():
             param = linear.params[name]
             if np.shape(param) != view.shape:
                 raise ValueError(f"{name} must have shape {view.shape}, got {np.shape(param)}")
@@ -360,31 +417,35 @@ def read_params(model, views):
 
 
 def write_params(model, views):
-    """Give the model new arrays with what is in the views."""
-    for linear, views_of_layer in zip(model.linear_layers, views, strict=True):
-        for name, view in views_of_layer.items():
+    """Give the model copies of the views."""
+    for linear, layer_views in zip(model.linear_layers, views, strict=True):
+        for name, view in layer_views.items():
             linear.params[name] = view.copy()
 
 
 def aligned(length):
-    """Return an empty array that begins with a line of the cache, 64 bytes: a tenth faster."""
-    room = np.empty(length + 8)
-    begin = -room.ctypes.data % 64 // 8
-    return room[begin : begin + length]
+    """Return an empty array at a multiple of 64 bytes, as the processor's cache has lines of them.
+
+    Training is a tenth faster then.
+    """
+    array = np.empty(length + 8)
+    n_bytes = -array.ctypes.data % 64  # to the next multiple
+    begin = n_bytes // 8
+    return array[begin : begin + length]
 
 
 def check_model(model):
-    """Raise ValueError unless the model is as it is compiled."""
+    """Raise ValueError unless the compiled loop can train this model."""
     layers = getattr(model, "layers", [])
     kinds = [type(layer) for layer in layers]
     n_hidden = len(kinds) // 2 - 1
-    is_plain = (
+    is_known = (
         type(model) is MLP
         and kinds == [Linear, ReLU] * n_hidden + [Linear, SoftMax]
         and not is_shared(layers)
         and not any(has_own_method(part) for part in [model, *layers])
     )
-    if not is_plain:
+    if not is_known:
         names = ", ".join(kind.__name__ for kind in kinds) or "no layers"
         raise ValueError(
             "backend 'numba' trains an MLP of Linear, ReLU, ..., Linear, SoftMax, each once, with "
@@ -395,7 +456,7 @@ def check_model(model):
 
 
 def is_shared(layers):
-    """Return whether a layer, or the params of one, are there twice."""
+    """Return whether a layer, or the params of a layer, appear twice."""
     parts = list(layers)
     for layer in layers:
         if isinstance(layer, Linear):
@@ -404,40 +465,47 @@ def is_shared(layers):
 
 
 def has_own_method(part):
-    """Return whether this layer or model has a method that is not that of its class."""
+    """Return whether a method of this layer or model was replaced on the object itself."""
     return any(name in vars(part) for name in ("forward", "backward", "update"))
 
 
-def check_equal(plain):
-    """Raise ValueError unless compiled and `plain` training come to the same parameters.
+def check_equal(train_epoch):
+    """Raise ValueError unless the compiled loop and `train_epoch` come to the same parameters.
 
-    Both take a few updates of a small network, made of modules.py and mlp_numpy.py as they are. It
-    is large enough for BLAS, its batches for two blocks, and its last batch is short.
+    Both train a small network, made of modules.py and mlp_numpy.py as they are now, for two epochs.
+    Its layers are large enough for BLAS, a batch of 140 rows for two blocks, and with batches of 40
+    the last one is short.
     """
     rng = np.random.RandomState(0)
     x = rng.normal(0, 1, (140, 17))
-    x[0] = 0  # without a bias, every unit is at the kink of its ReLU
+    x[0] = 0  # biases are 0 at first, so in this row each ReLU is given exactly 0
     targets = np.eye(3)[rng.randint(3, size=140)]
     data = SimpleNamespace(x_train=x, y_train=targets)
     order = rng.permutation(140)
-    model, expected = two_of_the_same(rng)
-    load(run_updates, lambda: unchecked_epoch(model, data, 140, 0.1)(order[:0]))
+    model = MLP(17, [20, 18], 3)
+    expected = MLP(17, [20, 18], 3)
+    check_model(model)
+    set_params(model, expected, rng)
+
+    def compile_only():
+        run_epoch = unchecked_epoch(model, data, 140, 0.1)
+        run_epoch(order[:0])  # no rows
+
+    call_or_mend_cache(compile_only, run_updates)
     for batch_size in (140, 40):
-        plain(expected, data, batch_size, 0.1, order)
-        unchecked_epoch(model, data, batch_size, 0.1)(order)
+        train_epoch(expected, data, batch_size, 0.1, order)
+        run_epoch = unchecked_epoch(model, data, batch_size, 0.1)
+        run_epoch(order)
         check_same_params(model, expected)
 
 
-def two_of_the_same(rng):
-    """Return two models with the same weights: not those of modules.py, which may be anything."""
-    models = [MLP(17, [20, 18], 3), MLP(17, [20, 18], 3)]
-    check_model(models[0])
-    for linear, other in zip(models[0].linear_layers, models[1].linear_layers, strict=True):
+def set_params(model, expected, rng):
+    """Give both models the same random weights, of our own: Linear may have been changed."""
+    for linear, other in zip(model.linear_layers, expected.linear_layers, strict=True):
         weight = rng.normal(0, 0.3, linear.params["weight"].shape)
         bias = np.zeros(weight.shape[1])
         linear.params = {"weight": weight, "bias": bias}
         other.params = {"weight": weight.copy(), "bias": bias.copy()}
-    return models
 
 
 def check_same_params(model, expected):
@@ -448,6 +516,6 @@ def check_same_params(model, expected):
             if not np.allclose(param, expected_linear.params[name], rtol=1e-9, atol=1e-9):
                 raise ValueError(
                     "the compiled loop and the layers of modules.py give different results, "
-                    f"first in the {name} of Linear layer {i}, as after a change of modules.py "
-                    "or with NUMBA_DISABLE_JIT; choose backend 'numpy'"
+                    f"first in the {name} of Linear layer {i}: modules.py was changed, or "
+                    "NUMBA_DISABLE_JIT is set; choose backend 'numpy'"
                 )

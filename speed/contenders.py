@@ -1,12 +1,12 @@
 """The contenders: the same training, as one would write it with each of several libraries.
 
-Each is a function of a Work and of `epoch_done`. It trains for ever and calls `epoch_done(params)`
-at the end of every epoch, where `params` is a function that returns all its parameters in one flat
-array. `epoch_done` takes the time and may raise an exception to end the training. All start from
-`initial(work)` and take the rows in the order of `shuffles(work)`.
+Each is a function of a Work and of `epoch_done`. It trains for ever, and at the end of every epoch
+it calls `epoch_done(get_params)`, where `get_params()` returns its parameters in one flat array.
+(Only matrix_products has none, and gives None.) `epoch_done` may raise an exception to end the
+training. All start from `initial(work)` and take the rows in the order of `shuffles(work)`.
 
-A contender imports its library itself, so that nobody misses those not installed. Where a library
-is given the rows batch by batch, they are gathered some two thousand at a time, for speed.
+A contender imports its library itself, so that the others run where it is not installed. Where a
+library is given the rows batch by batch, they are copied about two thousand at a time, for speed.
 """
 
 import ctypes
@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mlp_numpy import MLP
-from speed import straightforward as plain
+from speed import straightforward as simple
 from train_mlp_numpy import Data, train
 
 
@@ -37,7 +37,8 @@ class Work(NamedTuple):
 
 def initial(work):
     """Return the network from whose parameters all start."""
-    return MLP(work.sizes[0], work.sizes[1:-1], work.sizes[-1], rng=0)
+    n_inputs, *n_hidden, n_classes = work.sizes
+    return MLP(n_inputs, n_hidden, n_classes, rng=0)
 
 
 def pairs(linear_layers):
@@ -47,19 +48,27 @@ def pairs(linear_layers):
 
 def flat(params):
     """Return pairs of a weight and a bias as one array."""
-    return np.concatenate([np.ravel(array) for pair in params for array in pair])
+    arrays = []
+    for weight, bias in params:
+        arrays.append(np.ravel(weight))
+        arrays.append(np.ravel(bias))
+    return np.concatenate(arrays)
 
 
 def shuffles(work):
-    """Yield the order of the rows in each epoch."""
+    """Yield the order of the rows in each epoch: as `train` does with rng=1."""
     rng = np.random.RandomState(1)
     while True:
         yield rng.permutation(len(work.x))
 
 
 def parts(work, order):
-    """Yield the rows of an epoch in this order, two thousand or so: whole batches, but the last."""
-    size = work.batch_size * max(1, 2000 // work.batch_size)
+    """Yield the row numbers of an epoch in pieces of about two thousand.
+
+    Each piece is of whole batches; only the last batch of all can be short.
+    """
+    n_batches = max(1, 2000 // work.batch_size)
+    size = n_batches * work.batch_size
     for start in range(0, len(order), size):
         yield order[start : start + size]
 
@@ -68,25 +77,34 @@ def straightforward(work, epoch_done):
     """The plainest NumPy: straightforward.py."""
     layers = []
     for weight, bias in pairs(initial(work).linear_layers):
-        layers.append(plain.Linear(weight, bias))
-        layers.append(plain.ReLU())
-    layers.pop()  # there is no ReLU behind the last Linear layer
+        layers.append(simple.Linear(weight, bias))
+        layers.append(simple.ReLU())
+    layers.pop()  # there is no ReLU after the last Linear layer
+    linear_layers = layers[::2]
+
+    def get_params():
+        return flat(pairs(linear_layers))
+
     for order in shuffles(work):
-        plain.run_epoch(layers, work.x, work.targets, work.learning_rate, work.batch_size, order)
-        epoch_done(lambda: flat(pairs(layers[::2])))
+        simple.run_epoch(layers, work.x, work.targets, work.learning_rate, work.batch_size, order)
+        epoch_done(get_params)
 
 
 def ours(work, epoch_done, backend):
-    """`train` as everybody uses it."""
+    """`train` of train_mlp_numpy.py, without an end, and evaluated before it alone."""
     model = initial(work)
+    data = Data(work.x, work.targets, work.x[:1], work.targets[:1])
+
+    def get_params():
+        return flat(pairs(model.linear_layers))
 
     def callback(epoch, metrics):
         if epoch > 0:  # 0 is before training
-            epoch_done(lambda: flat(pairs(model.linear_layers)))
+            epoch_done(get_params)
 
     train(
         model,
-        Data(work.x, work.targets, work.x[:1], work.targets[:1]),
+        data,
         learning_rate=work.learning_rate,
         max_steps=10**9,
         eval_freq=10**9,
@@ -102,7 +120,7 @@ def numpy_layers(work, epoch_done):
     ours(work, epoch_done, "numpy")
 
 
-def compiled(work, epoch_done):
+def compiled_loop(work, epoch_done):
     """The loop of compiled.py."""
     ours(work, epoch_done, "numba")
 
@@ -121,43 +139,64 @@ def scikit_learn(work, epoch_done):
         batch_size=work.batch_size,
         shuffle=False,  # the rows come in the order that is asked for
     )
-    # Makes the arrays, to be replaced. For two classes it would take one logistic output; with a
-    # column for each and this activation it does as the others do.
+    # This makes its arrays, which are set below. For two classes it would have one logistic output.
+    # One-hot targets and this activation give it one output for each class, as all others have.
     model.partial_fit(work.x[:1], work.targets[:1], classes=np.arange(work.sizes[-1]))
     model.out_activation_ = "softmax"
     for i, (weight, bias) in enumerate(pairs(initial(work).linear_layers)):
-        model.coefs_[i][...], model.intercepts_[i][...] = weight, bias
+        model.coefs_[i][...] = weight
+        model.intercepts_[i][...] = bias
+
+    def get_params():
+        return flat(zip(model.coefs_, model.intercepts_, strict=True))
+
     for order in shuffles(work):
         for rows in parts(work, order):
             model.partial_fit(work.x[rows], work.targets[rows])
-        epoch_done(lambda: flat(zip(model.coefs_, model.intercepts_, strict=True)))
+        epoch_done(get_params)
 
 
 def torch_eager(work, epoch_done):
-    """PyTorch as its tutorials have it, but for the DataLoader, which would only slow it down."""
+    """PyTorch as in its tutorials, but faster: without a DataLoader, and with `fused`."""
     import torch
     from torch import nn
 
     layers = []
     for weight, bias in pairs(initial(work).linear_layers):
-        linear = nn.Linear(*weight.shape)
+        n_in, n_out = weight.shape
+        linear = nn.Linear(n_in, n_out)
         linear.weight = nn.Parameter(torch.tensor(weight.T))
         linear.bias = nn.Parameter(torch.tensor(bias))
-        layers += [linear, nn.ReLU()]
-    model = nn.Sequential(*layers[:-1])
+        layers.append(linear)
+        layers.append(nn.ReLU())
+    layers.pop()  # there is no ReLU after the last Linear layer
+    model = nn.Sequential(*layers)
     optimizer = torch.optim.SGD(model.parameters(), lr=work.learning_rate, fused=True)
     loss = nn.CrossEntropyLoss()
-    x, labels = torch.from_numpy(work.x), torch.from_numpy(work.targets.argmax(axis=1))
+
+    def get_params():
+        linear_layers = layers[::2]
+        return flat((linear.weight.detach().T, linear.bias.detach()) for linear in linear_layers)
+
+    all_x = torch.from_numpy(work.x)
+    all_labels = torch.from_numpy(work.targets.argmax(axis=1))
     for order in shuffles(work):
-        for rows in map(torch.from_numpy, parts(work, order)):
-            batches = x[rows].split(work.batch_size), labels[rows].split(work.batch_size)
-            for batch, batch_labels in zip(*batches, strict=True):
-                optimizer.zero_grad()
-                loss(model(batch), batch_labels).backward()
-                optimizer.step()
-        epoch_done(
-            lambda: flat((linear.weight.detach().T, linear.bias.detach()) for linear in layers[::2])
-        )
+        for x, labels in torch_batches(work, order, all_x, all_labels):
+            optimizer.zero_grad()
+            loss(model(x), labels).backward()
+            optimizer.step()
+        epoch_done(get_params)
+
+
+def torch_batches(work, order, all_x, all_labels):
+    """Yield the rows and the labels of each batch, all as tensors."""
+    import torch
+
+    for part in parts(work, order):
+        rows = torch.from_numpy(part)
+        x = all_x[rows].split(work.batch_size)
+        labels = all_labels[rows].split(work.batch_size)
+        yield from zip(x, labels, strict=True)
 
 
 def torch_compiled(work, epoch_done):
@@ -166,27 +205,32 @@ def torch_compiled(work, epoch_done):
     from torch.nn.functional import cross_entropy, linear, relu
 
     def loss(params, x, labels):
-        for weight, bias in params[:-1]:
+        *hidden, (last_weight, last_bias) = params
+        for weight, bias in hidden:
             x = relu(linear(x, weight, bias))
-        return cross_entropy(linear(x, *params[-1]), labels)
+        logits = linear(x, last_weight, last_bias)
+        return cross_entropy(logits, labels)
 
     @torch.compile(fullgraph=True, dynamic=False)
     def update(params, x, labels):
         gradients = torch.func.grad(loss)(params, x, labels)
-        for pair, gradient in zip(params, gradients, strict=True):
-            for param, g in zip(pair, gradient, strict=True):
-                param.sub_(work.learning_rate * g)
+        for (weight, bias), (dweight, dbias) in zip(params, gradients, strict=True):
+            weight.sub_(work.learning_rate * dweight)
+            bias.sub_(work.learning_rate * dbias)
 
     params = []
     for weight, bias in pairs(initial(work).linear_layers):
         params.append((torch.tensor(weight.T.copy()), torch.tensor(bias)))
-    x, labels = torch.from_numpy(work.x), torch.from_numpy(work.targets.argmax(axis=1))
+
+    def get_params():
+        return flat((weight.T, bias) for weight, bias in params)
+
+    all_x = torch.from_numpy(work.x)
+    all_labels = torch.from_numpy(work.targets.argmax(axis=1))
     for order in shuffles(work):
-        for rows in map(torch.from_numpy, parts(work, order)):
-            batches = x[rows].split(work.batch_size), labels[rows].split(work.batch_size)
-            for batch, batch_labels in zip(*batches, strict=True):
-                update(params, batch, batch_labels)
-        epoch_done(lambda: flat((w.T, b) for w, b in params))
+        for x, labels in torch_batches(work, order, all_x, all_labels):
+            update(params, x, labels)
+        epoch_done(get_params)
 
 
 def jax_scan(work, epoch_done):
@@ -195,28 +239,33 @@ def jax_scan(work, epoch_done):
     import jax.numpy as jnp
 
     jax.config.update("jax_enable_x64", True)
-    n_rows, size = len(work.x), work.batch_size
+    n_rows = len(work.x)
+    size = work.batch_size
     n_whole = n_rows // size * size  # rows in batches of full size
 
     def loss(params, x, targets):
-        for weight, bias in params[:-1]:
+        *hidden, (last_weight, last_bias) = params
+        for weight, bias in hidden:
             x = jax.nn.relu(x @ weight + bias)
-        weight, bias = params[-1]
-        return -jnp.sum(targets * jax.nn.log_softmax(x @ weight + bias)) / len(x)
+        logits = x @ last_weight + last_bias
+        return -jnp.sum(targets * jax.nn.log_softmax(logits)) / len(x)
 
     def run_epoch(params, x, targets, order):
         def update(params, rows):
             gradients = jax.grad(loss)(params, x[rows], targets[rows])
-            return jax.tree.map(lambda p, g: p - work.learning_rate * g, params, gradients), None
+            params = jax.tree.map(lambda p, g: p - work.learning_rate * g, params, gradients)
+            return params, None  # scan would collect what is in the place of None
 
-        params, _ = jax.lax.scan(update, params, order[:n_whole].reshape(-1, size))
+        whole_batches = order[:n_whole].reshape(-1, size)
+        params, _ = jax.lax.scan(update, params, whole_batches)
         if n_whole < n_rows:
             params, _ = update(params, order[n_whole:])
         return params
 
-    run_epoch = jax.jit(run_epoch, donate_argnums=0)
+    run_epoch = jax.jit(run_epoch, donate_argnums=0)  # it may overwrite the old params
     params = jax.tree.map(jnp.array, pairs(initial(work).linear_layers))
-    x, targets = jnp.asarray(work.x), jnp.asarray(work.targets)
+    x = jnp.asarray(work.x)
+    targets = jnp.asarray(work.targets)
     for order in shuffles(work):
         params = jax.block_until_ready(run_epoch(params, x, targets, order))
         epoch_done(partial(flat, params))
@@ -224,50 +273,92 @@ def jax_scan(work, epoch_done):
 
 def plain_c(work, epoch_done):
     """A loop in C over the rows, for a small network: plain.c, compiled for its sizes."""
-    layers = [f"LAYER({n_in}, {n_out})" for n_in, n_out in pairwise(work.sizes)]
-    flags = [
-        *("-O3", "-march=native", "-ffast-math", "-fPIC"),
-        f"-DFORWARD={' '.join(layers)}",
-        f"-DBACKWARD={' '.join(reversed(layers))}",
-        f"-DINPUTS={work.sizes[0]}",
-        f"-DCLASSES={work.sizes[-1]}",
-    ]
-    compiler, source = shutil.which("cc"), Path(__file__).with_name("plain.c")
+    run_epoch = compile_plain_c(work.sizes)
+    params, views = params_of_plain_c(work)
+    x = np.ascontiguousarray(work.x)
+    targets = np.ascontiguousarray(work.targets)
+
+    def get_params():
+        return flat(views)
+
+    for order in shuffles(work):
+        order = order.astype(np.int64, copy=False)
+        run_epoch(
+            params.ctypes.data,
+            x.ctypes.data,
+            targets.ctypes.data,
+            order.ctypes.data,
+            len(x),
+            work.batch_size,
+            work.learning_rate,
+        )
+        epoch_done(get_params)
+
+
+def compile_plain_c(sizes):
+    """Return `run_epoch` of plain.c, compiled for a network of these sizes."""
+    compiler = shutil.which("cc")
     if compiler is None:
         raise ImportError("there is no C compiler")
+    layers = [f"LAYER({n_in}, {n_out})" for n_in, n_out in pairwise(sizes)]
+    flags = [
+        "-O3",
+        "-march=native",
+        "-ffast-math",
+        "-fPIC",
+        f"-DFORWARD={' '.join(layers)}",
+        f"-DBACKWARD={' '.join(reversed(layers))}",
+        f"-DINPUTS={sizes[0]}",
+        f"-DCLASSES={sizes[-1]}",
+    ]
+    source = Path(__file__).with_name("plain.c")
     with tempfile.TemporaryDirectory() as folder:
-        code, library = Path(folder) / "plain.o", Path(folder) / "plain.so"
+        code = Path(folder) / "plain.o"
+        library = Path(folder) / "plain.so"
         subprocess.run([compiler, *flags, "-c", source, "-o", code], check=True)
         # Linked without -ffast-math: with it, loading the library would make the whole process
         # round the smallest numbers (below 2.2e-308) to zero.
         subprocess.run([compiler, "-shared", code, "-o", library, "-lm"], check=True)
         run_epoch = ctypes.CDLL(str(library)).run_epoch
-    run_epoch.argtypes = 4 * [ctypes.c_void_p] + 2 * [ctypes.c_int64] + [ctypes.c_double]
+    run_epoch.argtypes = [
+        ctypes.c_void_p,
+        ctypes.c_void_p,
+        ctypes.c_void_p,
+        ctypes.c_void_p,
+        ctypes.c_int64,
+        ctypes.c_int64,
+        ctypes.c_double,
+    ]
     run_epoch.restype = None
+    return run_epoch
 
-    params, views, end = flat(pairs(initial(work).linear_layers)), [], 0
+
+def params_of_plain_c(work):
+    """Return the parameters in one array, and its views: the weight and the bias of each layer."""
+    params = flat(pairs(initial(work).linear_layers))
+    views = []
+    begin = 0
     for weight, bias in pairs(initial(work).linear_layers):
-        begin, end = end, end + weight.size + bias.size
-        view = params[begin : begin + weight.size]
-        wide = weight.shape[0] <= weight.shape[1] or weight.shape[1] >= 16  # as in plain.c
-        view = view.reshape(weight.shape) if wide else view.reshape(weight.T.shape).T
-        view[...] = weight
-        views.append((view, params[end - bias.size : end]))
-    x, targets = np.ascontiguousarray(work.x), np.ascontiguousarray(work.targets)
-    for order in shuffles(work):
-        order = order.astype(np.int64, copy=False)
-        pointers = [array.ctypes.data for array in (params, x, targets, order)]
-        run_epoch(*pointers, len(x), work.batch_size, work.learning_rate)
-        epoch_done(lambda: flat(views))
+        n_in, n_out = weight.shape
+        matrix = params[begin : begin + weight.size]
+        begin += weight.size
+        bias_view = params[begin : begin + bias.size]
+        begin += bias.size
+        if n_in <= n_out or n_out >= 16:  # as in plain.c: there the matrix is W, else W.T
+            weight_view = matrix.reshape(n_in, n_out)
+        else:
+            weight_view = matrix.reshape(n_out, n_in).T
+        weight_view[...] = weight
+        views.append((weight_view, bias_view))
+    return params, views
 
 
 def matrix_products(work, epoch_done):
-    """Of the updates of a large network, the products of matrices, and nothing else."""
+    """Only the products of matrices in the updates of a large network."""
     weights = [weight for weight, _ in pairs(initial(work).linear_layers)]
     gradients = [np.empty_like(weight) for weight in weights]
-    sizes = len(weights[0]), *(weight.shape[1] for weight in weights)
-    outputs = [np.ones((work.batch_size, size)) for size in sizes]
-    douts = [np.ones((work.batch_size, size)) for size in sizes]
+    outputs = [np.ones((work.batch_size, size)) for size in work.sizes]
+    douts = [np.ones((work.batch_size, size)) for size in work.sizes]
     while True:
         for start in range(0, len(work.x), work.batch_size):
             n = min(work.batch_size, len(work.x) - start)

@@ -1,13 +1,12 @@
-"""Contenders take turns: each in a process of its own, a round of an epoch or a few at a time.
+"""Contenders take turns, each in a process of its own with one thread and, if possible, one core.
 
-Each process has one thread and, where it can be, one core. So none is slowed by the threads or the
-memory of another, and a change of the machine's speed hits all alike.
+In each round, each of them trains for about a tenth of a second, but at least for an epoch. So a
+change of the machine's speed hits all alike, and none is slowed by the threads of another.
 """
 
 import multiprocessing
 import os
 import signal
-import statistics
 import sys
 import time
 import warnings
@@ -19,98 +18,136 @@ from threadpoolctl import threadpool_limits
 from speed import contenders
 from train_mlp_numpy import load_data
 
-TABLE = "one thread, float64"  # what the rows of the benchmark are measured with
-TOLERANCE = 1e-5  # of the parameters after an epoch, as a part of what it changed
+TOLERANCE = 1e-5  # the largest difference of a parameter, as a fraction of the largest change
 
 
 class Case(NamedTuple):
     """A network and its data."""
 
-    sizes: tuple
+    sizes: tuple  # the units of the layers, from the inputs to the classes
     dataset: str  # of load_data, or "random"
     n_rows: int  # for training
     batch_size: int
 
     def __str__(self):
-        batch = "full batch" if self.batch_size == self.n_rows else f"batch {self.batch_size}"
-        return f"{'-'.join(map(str, self.sizes))}, {batch}"
+        sizes = "-".join(str(size) for size in self.sizes)
+        if self.batch_size == self.n_rows:
+            return f"{sizes}, full batch"
+        return f"{sizes}, batch {self.batch_size}"
 
 
-class Row(NamedTuple):
+class Result(NamedTuple):
     """What was measured of a contender in a case."""
 
-    table: str
     case: str
     contender: str
-    seconds: float  # the median of an epoch
-    low: float  # the quartiles
-    high: float
-    ratio: float  # to ours in the same round, the median
+    seconds: float  # of an epoch with its shuffle: the median of all rounds
+    low: float  # the first quartile of the seconds
+    high: float  # the third
+    ratio: float  # to the seconds of ours in the same round: the median
 
 
 def measure(case, ours, others, n_rounds, seconds=0.1):
-    """Return the Rows of a case, of `ours` and of the others, which are compared with it.
+    """Return the Results of a case, of `ours` and of the others, which are compared with it.
 
-    Each is timed `n_rounds` times; a round takes so many seconds, or one epoch if that takes
-    longer. A contender that fails is named on stderr and left out. When one does other work than
-    ours, it is a ValueError; when ours fails, a RuntimeError.
+    Each is timed `n_rounds` times, for about so many seconds, but at least for an epoch. A
+    contender that fails is named on stderr and left out.
+
+    Raises:
+        ValueError: if a contender does other work than ours.
+        RuntimeError: if ours fails in its first epoch.
     """
-    work, reference = make_work(case), None
-    processes = {contender.__name__: Process(contender, case) for contender in (ours, *others)}
+    processes = {}
+    for contender in (ours, *others):
+        processes[contender.__name__] = Process(contender, case)
     try:
+        check_first_epoch(case, ours.__name__, processes)
+        n_epochs = {}
         for name, process in processes.items():
-            _, params = process.run(1)
-            if process.failure and name == ours.__name__:
-                raise RuntimeError(f"{case}: {name} fails: {process.failure}")
-            reference = params if reference is None else reference
-            if params is not None:  # the bare products have none
-                check_same(f"{name}, {case}", params, reference, work)
-        n_epochs = dict.fromkeys(processes, 1)
-        for name, process in processes.items():  # warm, and how many epochs make a round
-            while process.run(n_epochs[name])[0] < seconds / 2:
-                n_epochs[name] *= 2
-        rounds, names = [], list(processes)
-        for k in range(n_rounds):
-            turn = k % len(names)  # nobody always comes after the same one's threads
-            turns = [(name, n_epochs[name]) for name in names[turn:] + names[:turn]]
-            rounds.append({name: processes[name].run(n)[0] / n for name, n in turns})
+            n_epochs[name] = epochs_in_a_round(process, seconds)
+        times = take_turns(processes, n_epochs, n_rounds)
     finally:
         for process in processes.values():
             process.close()
-    rows = []
+
+    results = []
     for name, process in processes.items():
         if process.failure:
             print(f"{case}: no {name}: {process.failure}", file=sys.stderr)
+        else:
+            results.append(as_result(case, name, times[name], times[ours.__name__]))
+    return results
+
+
+def check_first_epoch(case, our_name, processes):
+    """Have each train for an epoch, and raise an error unless all come to our parameters."""
+    ours = processes[our_name]
+    _, our_params = ours.run(1)
+    if ours.failure:
+        raise RuntimeError(f"{case}: {our_name} fails: {ours.failure}")
+    work = make_work(case)
+    for name, process in processes.items():
+        if name == our_name:
             continue
-        low, median, high = np.percentile([times[name] for times in rounds], [25, 50, 75]).tolist()
-        ratio = statistics.median(times[name] / times[ours.__name__] for times in rounds)
-        rows.append(Row(TABLE, str(case), name, median, low, high, ratio))
-    return rows
+        _, params = process.run(1)
+        if params is not None:  # matrix_products has none
+            check_same(f"{name}, {case}", params, our_params, work)
+
+
+def epochs_in_a_round(process, seconds):
+    """Return a number of epochs that takes at least half of these seconds; 1 if it fails."""
+    n_epochs = 1
+    while process.run(n_epochs)[0] < seconds / 2:
+        n_epochs *= 2
+    return n_epochs
+
+
+def take_turns(processes, n_epochs, n_rounds):
+    """Return, for each name, an array of the seconds that an epoch took in each round."""
+    times = {name: [] for name in processes}
+    names = list(processes)
+    for _ in range(n_rounds):
+        for name in names:
+            seconds, _ = processes[name].run(n_epochs[name])
+            times[name].append(seconds / n_epochs[name])
+        first = names.pop(0)
+        names.append(first)  # each is first in some rounds
+    return {name: np.array(seconds) for name, seconds in times.items()}
+
+
+def as_result(case, name, times, our_times):
+    """Return the Result of a contender from the seconds of all rounds, its own and ours."""
+    low, median, high = np.percentile(times, [25, 50, 75])
+    ratio = np.median(times / our_times)
+    return Result(str(case), name, float(median), float(low), float(high), float(ratio))
 
 
 def make_work(case):
     """Return the Work of a case."""
-    if case.dataset == "random":  # of the size of MNIST
+    if case.dataset == "random":
         rng = np.random.default_rng(0)
         labels = rng.integers(case.sizes[-1], size=case.n_rows)
         x = rng.normal(0, 0.1, (case.n_rows, case.sizes[0]))
         targets = np.eye(case.sizes[-1])[labels]
     else:
-        n_samples = 1797 if case.dataset == "digits" else case.n_rows * 5 // 4
-        x, targets, *_ = load_data(case.dataset, n_samples)
+        n_samples = case.n_rows * 5 // 4  # load_data keeps a fifth for testing
+        if case.dataset == "digits":
+            n_samples = 1797
+        data = load_data(case.dataset, n_samples)
+        x = data.x_train
+        targets = data.y_train
     return contenders.Work(case.sizes, x, targets, case.batch_size, learning_rate=0.01)
 
 
-def check_same(name, params, reference, work):
-    """Raise ValueError unless both come from the same work: an epoch of training.
-
-    They must have gone the same way: they differ by little of what the epoch changed.
-    """
+def check_same(name, params, our_params, work):
+    """Raise ValueError if, after an epoch, these parameters differ from ours too much."""
     start = contenders.flat(contenders.pairs(contenders.initial(work).linear_layers))
-    part = np.abs(params - reference).max() / np.abs(reference - start).max()
-    if not part <= TOLERANCE:
+    change = np.abs(our_params - start).max()
+    relative_error = np.abs(params - our_params).max() / change
+    if not relative_error <= TOLERANCE:  # not >, so that NaN is an error
         raise ValueError(
-            f"{name}: its parameters after an epoch are off by {part:.0e} of their way"
+            f"{name}: after an epoch its parameters differ from ours by {relative_error:.0e} of "
+            "what the epoch changed"
         )
 
 
@@ -119,24 +156,32 @@ class Process:
 
     def __init__(self, contender, case):
         context = multiprocessing.get_context("spawn")
-        self.failure, (self.connection, other) = None, context.Pipe()
-        self.process = context.Process(target=serve, args=(other, contender, case), daemon=True)
+        self.failure = None
+        self.connection, other_end = context.Pipe()
+        self.process = context.Process(target=serve, args=(other_end, contender, case), daemon=True)
         self.process.start()
-        other.close()
+        other_end.close()
 
     def run(self, n_epochs):
-        """Return the seconds of so many epochs, or NaN if it fails, and the parameters then."""
-        if not self.failure:
-            try:
-                self.connection.send(n_epochs)
-                answer = self.connection.recv()
-            except (EOFError, OSError):
-                self.process.join()
-                answer = f"its process ended with status {self.process.exitcode}"
+        """Return the seconds of so many epochs, or NaN if it fails, and the parameters or None.
+
+        It has parameters the first time only.
+        """
+        if self.failure is None:
+            answer = self.ask(n_epochs)
             if not isinstance(answer, str):
                 return answer
             self.failure = answer
         return np.nan, None
+
+    def ask(self, n_epochs):
+        """Return the answer of the process, or a text that says why there is none."""
+        try:
+            self.connection.send(n_epochs)
+            return self.connection.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            return f"its process ended with status {self.process.exitcode}"
 
     def close(self):
         """End it."""
@@ -145,31 +190,56 @@ class Process:
 
 
 def serve(connection, contender, case):
-    """Train, so many epochs at a time as the other end asks for; send seconds and parameters.
+    """Train when the main process asks for it; this is what a contender's process runs."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the main process, and that this one
+    warnings.simplefilter("ignore")
+    keep_to_one_thread()
+    try:
+        work = make_work(case)
+        clock = EpochClock(connection)
+        clock.wait()
+        contender(work, clock.epoch_done)
+    except (EOFError, BrokenPipeError):  # nobody asks any more
+        return
+    except Exception as error:  # not installed, or it cannot do this
+        first_line = str(error).partition("\n")[0]
+        connection.send(f"{type(error).__name__}: {first_line}")
 
-    The parameters are sent after the first epoch only. A failure is sent as a text.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process hears it
+
+def keep_to_one_thread():
+    """Give this process one thread and, where it can be, one core."""
     for name in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
         os.environ[f"{name}_NUM_THREADS"] = "1"
     threadpool_limits(1)  # of what is loaded already
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    warnings.simplefilter("ignore")
-    work, n_epochs, is_first, start = make_work(case), None, True, None
+        core = max(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {core})
 
-    def epoch_done(params):
-        nonlocal n_epochs, is_first, start
-        n_epochs -= 1
-        if n_epochs == 0:
-            seconds = time.perf_counter() - start
-            connection.send((seconds, params() if is_first and params else None))
-            n_epochs, is_first, start = connection.recv(), False, time.perf_counter()
 
-    try:
-        n_epochs, start = connection.recv(), time.perf_counter()
-        contender(work, epoch_done)
-    except (EOFError, BrokenPipeError):  # nobody asks any more
-        return
-    except Exception as error:  # not installed, or it cannot do this
-        connection.send(f"{type(error).__name__}: {error}".splitlines()[0])
+class EpochClock:
+    """Times as many epochs as the main process asks for, again and again.
+
+    It answers with the seconds that they took and, after the first epoch only, the parameters.
+    """
+
+    def __init__(self, connection):
+        self.connection = connection
+        self.is_first = True
+
+    def wait(self):
+        """Wait until the main process asks for epochs."""
+        self.n_epochs = self.connection.recv()
+        self.start = time.perf_counter()
+
+    def epoch_done(self, get_params):
+        """Count an epoch, and answer after the last. A contender calls it, see contenders.py."""
+        self.n_epochs -= 1
+        if self.n_epochs > 0:
+            return
+        seconds = time.perf_counter() - self.start
+        params = None
+        if self.is_first and get_params is not None:
+            params = get_params()
+        self.is_first = False
+        self.connection.send((seconds, params))
+        self.wait()

@@ -11,7 +11,8 @@ class Linear:
     """The affine map x @ W + b."""
 
     def __init__(self, weight, bias):
-        self.params, self.grads = {"weight": weight.copy(), "bias": bias.copy()}, {}
+        self.params = {"weight": weight.copy(), "bias": bias.copy()}
+        self.grads = {}
 
     def forward(self, x):
         """Return x @ W + b."""
@@ -53,7 +54,8 @@ def run_epoch(layers, x, targets, learning_rate, batch_size, order):
     """Train for an epoch, with the rows in this order; the layers end with a Linear one."""
     for start in range(0, len(x), batch_size):
         rows = order[start : start + batch_size]
-        out, y = x[rows], targets[rows]
+        out = x[rows]
+        y = targets[rows]
         for layer in layers:
             out = layer.forward(out)
         predictions = soft_max(out)

@@ -6,7 +6,7 @@ FIRST = ["test_gradients", "test_modules", "test_mlp", "test_perceptron", "test_
 WINGS_NEED = {
     "experiments": ["numba", "pandas", "joblib", "nbclient", "PIL"],
     "grading": ["pandas", "joblib"],
-    "speed": ["numba", "threadpoolctl"],
+    "speed": ["numba", "pandas", "threadpoolctl"],
 }
 
 # With requirements.txt alone, the tests of the assignment and of the playground run.

@@ -76,7 +76,7 @@ def has_compiled_loop():
 def skip_without_compiled_loop():
     """Skip the test that calls this where the backend "numba" cannot be used."""
     if not has_compiled_loop():
-        pytest.skip("needs Numba")
+        pytest.skip("needs Numba, and layers that do what the compiled loop does")
 
 
 def refusal(main, flags, capsys):
