@@ -152,7 +152,7 @@ def epoch_runner(backend, model, data, batch_size, learning_rate):
     """Return a function run_epoch(order), which trains for one epoch.
 
     With the backend "numpy" it calls train_epoch, and returns the loss of the last batch. With
-    "numba" it runs the same loop, compiled, and returns a number that is finite as the loss is.
+    "numba" it runs the same loop, compiled, and returns a number that is finite when the loss is.
     """
     if backend == "numpy":
 

@@ -1,4 +1,4 @@
-"""What compiled.py uses of Numba, so that it works with any version.
+"""What compiled.py uses of Numba, so that it works with old versions and new ones, from 0.61 on.
 
 Three things are not, or hardly, documented by Numba: its options _nrt and forceinline, and xxgemm,
 its name for the product of matrices in BLAS. A new version may drop any of them. So each is looked
@@ -29,7 +29,7 @@ except Exception as error:  # with a NumPy that it does not support, it can rais
 
 
 def nothing():
-    """Do nothing: to try how Numba compiles it."""
+    """Do nothing. It is compiled only to try out an option."""
 
 
 def can_compile(**option):
@@ -59,8 +59,8 @@ OPTIONS = {
     "fastmath": {"reassoc", "contract", "nsz", "arcp"},
 }
 
-# Numba counts the references to each slice of an array. Without that, a stochastic epoch takes
-# three fifths of the time. In return, no function can allocate or return an array.
+# Numba counts the references to each slice of an array. Without this counting, a stochastic
+# epoch takes only three fifths of the time. The price: no function can allocate or return an array.
 if can_compile(_nrt=False):
     OPTIONS["_nrt"] = False
 
@@ -76,7 +76,7 @@ inlined = njit(**INLINED)
 
 
 def find_xxgemm():
-    """Return xxgemm for float64, or None if this Numba has none, or no SciPy that fits."""
+    """Return xxgemm for float64, or None if Numba has none, or no suitable SciPy."""
     try:
         from numba.np.linalg import _BLAS
 
@@ -92,10 +92,11 @@ HAS_GEMM = xxgemm is not None
 def call_or_mend_cache(call, function):
     """Make a call for which Numba compiles `function`, or loads it from its cache.
 
-    A damaged file of the cache can raise anything. Then the files are removed, to be made anew.
+    Loading a damaged file of the cache can raise any exception. Then its files are removed, and
+    made again.
 
     Raises:
-        ValueError: if Numba fails again.
+        ValueError: if Numba fails, and removing its cache does not help.
     """
     try:
         call()

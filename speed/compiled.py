@@ -2,13 +2,14 @@
 
 Numba turns the functions in the first half of this file into machine code. They have the formulas
 of modules.py, as loops over rows and units, and check nothing. Before they train, check_equal
-compares them with the layers. Not here: what they use of Numba, and how they do without some of it
-(any_numba.py).
+compares them with the layers. Not here: the features of Numba that they use, and what happens where
+one is missing (any_numba.py).
 
-Parameters, outputs and gradients each lie in one flat array: row after row, and layer after layer.
-So Numba compiles once for networks of any size and depth. (Arrays of two dimensions, as views of
-the flat ones, would be plainer, but take 4.5 times as long at batch size 1.) This is how they lie
-for 2 inputs, 20 hidden units, 3 classes and n rows; larger batches go in blocks of 128 rows:
+Parameters, outputs and gradients each lie in one flat array, so that Numba compiles only once for
+networks of any size and depth. (Two-dimensional views of these arrays would be plainer, but take
+4.5 times as long at batch size 1.) Each matrix lies row after row. This is the layout for 2 inputs,
+20 hidden units, 3 classes and n rows, where n is at most 128: a larger batch goes through the
+network in blocks of 128 rows.
 
     params      | W_0: (2, 20)   b_0: (20,) | W_1.T: (3, 20)   b_1: (3,) |
                 ^ layer 0 begins            ^ layer 1 begins
@@ -17,12 +18,14 @@ for 2 inputs, 20 hidden units, 3 classes and n rows; larger batches go in blocks
                 ^ x_at      ^ out_at of layer 0, x_at of 1    ^ out_at of layer 1
 
     gradients   | dout | dx |
-                Each half has room for the widest layer. dx of a layer is dout of the previous one,
-                so after each layer they change places.
+                Of one layer at a time; each half has room for the widest one. dx of a layer is dout
+                of the previous layer, so after each layer the halves change places. dL/dW and dL/db
+                are stored nowhere: they are subtracted from the parameters directly.
 
-The matrix of a layer is W; or W.T, if the rows of W are short and those of W.T are longer. The
-innermost loop of each product runs along a row of the matrix: in a long row, the processor works on
-several numbers with one instruction. Three functions compute all products of a Linear layer:
+The matrix of a layer is W; or W.T, if the rows of W are short and those of W.T are longer (see
+matrix_is_w). The innermost loop of each product runs along a row of the matrix, and in a long row
+the processor can work on several numbers with one instruction. Three functions compute all products
+of a Linear layer:
 
                                    the matrix is W            the matrix is W.T
     add_product             +=     forward    x @ W           backward   dout @ W.T
@@ -57,7 +60,8 @@ def run_updates(
     sizes    the numbers of units, from the inputs to the classes
     spare    room for as many numbers as `params`
 
-    Returns a number that is finite as long as the loss of the last batch is: see loss_gradient.
+    Returns the sum of the denominators of the softmax in the last batch. It is not the loss, but it
+    is finite exactly when the loss of that batch is: see loss_gradient.
     """
     denominators = 0.0
     for start in range(0, len(order), batch_size):
@@ -124,9 +128,9 @@ def loss_gradient(logits, labels, rows, rate, n_classes, dlogits):
     This is CrossEntropy.backward, but for the rate: there it is 1/N, here learning_rate / N. It
     stays in all gradients from here on. So they are subtracted from the parameters as they are.
 
-    Returns the sum of the denominators of the softmax, in all rows. Each is from 1 to n_classes, or
-    NaN if the probabilities are. So the sum is finite as long as the loss is; but it needs no
-    logarithm.
+    Returns the sum of the denominators of the softmax over the rows. Each is between 1 and
+    n_classes, or NaN if the probabilities of its row are NaN. So the sum is finite exactly when the
+    loss is, and it needs no logarithm.
     """
     denominators = 0.0
     for r in range(len(rows)):
@@ -155,7 +159,7 @@ def backward(params, new_params, sizes, n, outputs, logits_at, gradients):
     """
     n_layers = len(sizes) - 1
     half = len(gradients) // 2
-    dout = gradients[:half]  # here loss_gradient has put dlogits
+    dout = gradients[:half]  # loss_gradient has put dlogits here
     dx = gradients[half:]
     param_at = len(params)
     out_at = logits_at
@@ -172,8 +176,8 @@ def backward(params, new_params, sizes, n, outputs, logits_at, gradients):
         out_at = x_at
 
 
-# A Linear layer: x and dx have the shape (n, n_in), out and dout (n, n_out). Its `params` begin
-# with its matrix, then comes its bias.
+# A Linear layer: x and dx have the shape (n, n_in), out and dout (n, n_out). `params` begins with
+# the layer's matrix, then its bias; those of later layers may follow.
 
 
 @compiled
@@ -210,7 +214,7 @@ def linear_update(params, x, dout, n, n_in, n_out):
                 bias[j] -= dout[r * n_out + j]
     else:
         subtract_gradient(dout, x, params, n, n_out, n_in)
-        for j in range(n_out):  # rows of dout are short here: one sum after the other is faster
+        for j in range(n_out):  # rows of dout are short here: finishing one sum is faster
             total = 0.0
             for r in range(n):
                 total += dout[r * n_out + j]
@@ -303,8 +307,9 @@ def gemm(factor, a, form_a, b, form_b, out, n_rows, n_inner, n_columns):
 
     Unlike np.dot, it adds the product to what is there.
 
-    BLAS expects arrays column by column, and ours lie row by row. So it takes each of them for its
-    transpose, and is asked for the transpose of all: out.T += factor * op(b).T @ op(a).T.
+    BLAS expects arrays column by column, but ours lie row by row, so it sees each of them as its
+    transpose. We therefore ask it for the transposed formula, out.T += factor * op(b).T @ op(a).T;
+    that is why b comes before a in the call.
     """
     row_length_a = n_inner if form_a == NO_TRANSPOSE else n_rows
     row_length_b = n_columns if form_b == NO_TRANSPOSE else n_inner
@@ -333,11 +338,12 @@ def gemm(factor, a, form_a, b, form_b, out, n_rows, n_inner, n_columns):
 def compile_epoch(train_epoch, model, data, batch_size, learning_rate):
     """Return a function run_epoch(order): it trains as `train_epoch` does, but compiled.
 
-    `train_epoch`, that of train_mlp_numpy.py, is only compared with it: see check_equal.
+    The given `train_epoch`, that of train_mlp_numpy.py, is not what runs: it only serves for
+    comparison, see check_equal.
 
-    Each call of run_epoch reads the parameters from the model's layers, and in the end gives them
-    new arrays. It leaves their `grads` alone. It returns a number that is finite as long as the
-    loss of the last batch is.
+    Each call of run_epoch reads the parameters from the model's layers and, at the end, puts new
+    arrays into the layers. It leaves their `grads` alone. It returns a number that is finite
+    exactly when the loss of the last batch is.
 
     Raises:
         ValueError: if the model is no MLP of Linear, ReLU, ..., Linear, SoftMax, if the compiled
@@ -352,7 +358,7 @@ def unchecked_epoch(model, data, batch_size, learning_rate):
     """Return what compile_epoch returns, without check_equal."""
     check_model(model)
     kinds = [type(layer) for layer in model.layers]
-    x = np.require(data.x_train, float, ["C", "A", "W"])  # Numba compiles for this layout alone
+    x = np.require(data.x_train, float, ["C", "A", "W"])  # one layout, so that Numba compiles once
     labels = data.y_train.argmax(axis=1)
     sizes = sizes_of(model, data)
     params = aligned(n_params(sizes))
@@ -424,9 +430,9 @@ def write_params(model, views):
 
 
 def aligned(length):
-    """Return an empty array at a multiple of 64 bytes, as the processor's cache has lines of them.
+    """Return an uninitialised array whose address is a multiple of 64 bytes, a line of the cache.
 
-    Training is a tenth faster then.
+    This makes training a tenth faster.
     """
     array = np.empty(length + 8)
     n_bytes = -array.ctypes.data % 64  # to the next multiple
@@ -456,7 +462,7 @@ def check_model(model):
 
 
 def is_shared(layers):
-    """Return whether a layer, or the params of a layer, appear twice."""
+    """Return whether a layer, or the params of a layer, appears twice."""
     parts = list(layers)
     for layer in layers:
         if isinstance(layer, Linear):
@@ -473,8 +479,8 @@ def check_equal(train_epoch):
     """Raise ValueError unless the compiled loop and `train_epoch` come to the same parameters.
 
     Both train a small network, made of modules.py and mlp_numpy.py as they are now, for two epochs.
-    Its layers are large enough for BLAS, a batch of 140 rows for two blocks, and with batches of 40
-    the last one is short.
+    Its hidden layers are large enough for BLAS. The first epoch is one batch of 140 rows, which
+    makes two blocks; the second has batches of 40, of which the last is short.
     """
     rng = np.random.RandomState(0)
     x = rng.normal(0, 1, (140, 17))

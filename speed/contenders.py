@@ -91,7 +91,7 @@ def straightforward(work, epoch_done):
 
 
 def ours(work, epoch_done, backend):
-    """`train` of train_mlp_numpy.py, without an end, and evaluated before it alone."""
+    """`train` of train_mlp_numpy.py, without an end; evaluated only once, at first."""
     model = initial(work)
     data = Data(work.x, work.targets, work.x[:1], work.targets[:1])
 
@@ -254,7 +254,7 @@ def jax_scan(work, epoch_done):
         def update(params, rows):
             gradients = jax.grad(loss)(params, x[rows], targets[rows])
             params = jax.tree.map(lambda p, g: p - work.learning_rate * g, params, gradients)
-            return params, None  # scan would collect what is in the place of None
+            return params, None  # scan would collect whatever stood here instead of None
 
         whole_batches = order[:n_whole].reshape(-1, size)
         params, _ = jax.lax.scan(update, params, whole_batches)

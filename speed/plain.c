@@ -34,7 +34,7 @@ enum {
 #undef LAYER
 };
 
-/* Set z = x W + b, or max(0, x W + b) unless the layer is the last; p holds W and b. */
+/* Set z = max(0, x W + b), or x W + b in the last layer; p holds W and b. */
 INLINE void forward(int in, int out, const double *restrict p, const double *restrict x,
                     double *restrict z, int is_last)
 {

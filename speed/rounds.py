@@ -1,7 +1,8 @@
 """Contenders take turns, each in a process of its own with one thread and, if possible, one core.
 
-In each round, each of them trains for about a tenth of a second, but at least for an epoch. So a
-change of the machine's speed hits all alike, and none is slowed by the threads of another.
+In each round, each of them trains for a twentieth to a tenth of a second, or for one epoch if that
+takes longer. So a change of the machine's speed hits all alike, and none is slowed by the threads
+of another.
 """
 
 import multiprocessing
@@ -37,7 +38,7 @@ class Case(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What was measured of a contender in a case."""
+    """What was measured for a contender in a case."""
 
     case: str
     contender: str
@@ -50,8 +51,8 @@ class Result(NamedTuple):
 def measure(case, ours, others, n_rounds, seconds=0.1):
     """Return the Results of a case, of `ours` and of the others, which are compared with it.
 
-    Each is timed `n_rounds` times, for about so many seconds, but at least for an epoch. A
-    contender that fails is named on stderr and left out.
+    Each is timed `n_rounds` times, for half of these seconds up to all of them, or for one epoch if
+    that takes longer. A contender that fails is named on stderr and left out.
 
     Raises:
         ValueError: if a contender does other work than ours.
@@ -111,7 +112,7 @@ def take_turns(processes, n_epochs, n_rounds):
             seconds, _ = processes[name].run(n_epochs[name])
             times[name].append(seconds / n_epochs[name])
         first = names.pop(0)
-        names.append(first)  # each is first in some rounds
+        names.append(first)  # so that the first one goes last in the next round
     return {name: np.array(seconds) for name, seconds in times.items()}
 
 
@@ -165,7 +166,7 @@ class Process:
     def run(self, n_epochs):
         """Return the seconds of so many epochs, or NaN if it fails, and the parameters or None.
 
-        It has parameters the first time only.
+        Only its first answer has parameters.
         """
         if self.failure is None:
             answer = self.ask(n_epochs)
@@ -191,7 +192,7 @@ class Process:
 
 def serve(connection, contender, case):
     """Train when the main process asks for it; this is what a contender's process runs."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the main process, and that this one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process
     warnings.simplefilter("ignore")
     keep_to_one_thread()
     try:

@@ -76,7 +76,8 @@ def report(results, machine):
     return (
         f"# An epoch, side by side\n\n{machine}\n\n"
         f"## One thread, all in float64\n\n{table(results)}\n\n"
-        "The median time of an epoch and, in brackets, how many times as long as numba it takes. "
+        "The median time of an epoch and, in brackets, its ratio to that of ours: numba (the "
+        "median of the ratios in each round). "
         f"The quartiles are off by {spread(results)}. Plain C takes one row at a time; the bare "
         "products are those of matrices, and nothing else.\n"
     )

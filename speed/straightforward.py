@@ -1,4 +1,4 @@
-"""The training loop that one writes first, and that ours is measured by.
+"""The training loop that one writes first: the simplest one that ours is compared with.
 
 Each formula is in its plainest form: every batch is gathered by an index of its own, the loss is
 evaluated on every batch, and the gradient is passed back to the input.
