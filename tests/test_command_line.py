@@ -66,8 +66,9 @@ def small_figures(monkeypatch):
 
 
 @pytest.fixture
-def no_work(monkeypatch):
+def no_work(monkeypatch, tmp_path):
     """Let it be an error if the commands begin to work."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(perceptron, "run_cases", None)
     monkeypatch.setattr(trainer, "load_data", None)
 

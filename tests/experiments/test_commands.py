@@ -28,10 +28,13 @@ def test_the_help_begins_with_what_it_does_and_ends_with_an_example(command, cap
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=name_of)
-def test_ctrl_c_ends_it_with_status_130_and_without_a_traceback(command, monkeypatch, capsys):
+def test_ctrl_c_ends_it_with_status_130_and_without_a_traceback(
+    command, tmp_path, monkeypatch, capsys
+):
     def interrupted(*args, **options):
         raise KeyboardInterrupt
 
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("train_mlp_numpy.load_data", interrupted)
     monkeypatch.setattr(sys, "argv", [name_of(command)])
     with pytest.raises(SystemExit) as end:

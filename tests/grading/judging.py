@@ -11,7 +11,7 @@ RIGHT = Path(__file__).with_name("right")
 def copy_right(folder, *names):
     """Copy files of the right submission to a folder."""
     for name in names:
-        shutil.copy(RIGHT / name, folder)
+        shutil.copyfile(RIGHT / name, folder / name)
 
 
 def replace(path, old, new):

@@ -149,7 +149,7 @@ def test_the_starter_never_overwrites(empty, capsys):
 
 def test_the_starter_writes_nothing_if_our_own_files_are_broken(tmp_path, monkeypatch, capsys):
     for file in starter.TO_WRITE:
-        shutil.copy(ROOT / file, tmp_path)
+        shutil.copyfile(ROOT / file, tmp_path / file)
     (tmp_path / "train_mlp_numpy.py").write_text("def (")
     monkeypatch.setattr(starter, "ROOT", tmp_path)
     assert starter.main([str(tmp_path / "mine")]) == 1

@@ -140,7 +140,7 @@ IDS = [f"{'flags' if bug[1] == WITH_FLAGS else 'called'}: {bug[4]}" for bug in B
 def copy(folder, *replacements):
     """Copy the right submission, with parts of its trainer replaced."""
     for name in FILES.values():
-        shutil.copy(RIGHT / name, folder)
+        shutil.copyfile(RIGHT / name, folder / name)
     path = folder / FILES["trainer"]
     text = path.read_text()
     for old, new in replacements:

@@ -40,7 +40,7 @@ PLAIN = Code(MLP, partial(epoch_runner, "numpy"))  # this project's layers, with
 def mine(tmp_path):
     """A student's folder, whose files are as this project's."""
     for file in FILES:
-        shutil.copy(ROOT / file, tmp_path)
+        shutil.copyfile(ROOT / file, tmp_path / file)
     return tmp_path
 
 

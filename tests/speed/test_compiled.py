@@ -441,8 +441,9 @@ def test_a_damaged_cache_is_made_anew(import_anew, tmp_path):
 
 
 @pytest.fixture
-def cache(tmp_path):
+def cache(tmp_path, monkeypatch):
     """A folder with two files of Numba and one of Python, and a function that is kept there."""
+    monkeypatch.setitem(any_numba.OPTIONS, "cache", True)
     for name in ("compiled.f-1.nbi", "compiled.f-1.1.nbc", "compiled.cpython.pyc"):
         (tmp_path / name).touch()
     return tmp_path, SimpleNamespace(stats=SimpleNamespace(cache_path=tmp_path))
