@@ -291,8 +291,13 @@ def test_folders_of_one_name_are_named_with_those_above_them(tmp_path):
     assert names_in(*paths) == ["monday_ada", "tuesday_ada", "grace"]
 
 
-@pytest.mark.parametrize("name", ["x\ty\nz", "ж" * 120, "...", os.fsdecode(b"\xff\xfe")])
+@pytest.mark.parametrize(
+    "name",
+    [b"x\ty\nz", 120 * b"\xd0\xb6", b"...", b"\xff\xfe"],
+    ids=["tab and newline", "long and Cyrillic", "dots", "not UTF-8"],
+)
 def test_any_name_becomes_one_of_a_file(name, tmp_path):
+    name = os.fsdecode(name)
     put(tmp_path / f"a{name}")
     (given,) = names_in(tmp_path / f"a{name}")
     assert given.isprintable()

@@ -52,7 +52,7 @@ def test_the_picture_is_that_of_the_last_whole_epoch_where_training_diverges(dis
 
 def test_a_run_is_saved_as_a_page(tmp_path):
     Playground(epochs=2).save(tmp_path / "run.html")
-    assert "</html>" in (tmp_path / "run.html").read_text()
+    assert "</html>" in (tmp_path / "run.html").read_text(encoding="utf-8")
 
 
 def test_a_setting_that_is_not_there_or_not_valid_is_told():
