@@ -7,8 +7,10 @@ import runpy
 import sys
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
+from PIL import Image
 
 from train_mlp_numpy import train_epoch
 
@@ -148,6 +150,15 @@ def let_another_run_come_first(monkeypatch, name, run):
 BLUE = "#0072B2"  # class 0
 ORANGE = "#E69F00"  # class 1
 GREEN = "#009E73"  # class 2
+
+
+def is_drawn_by_this_matplotlib(path):
+    """Return whether a PNG names the running version of Matplotlib as the one that drew it.
+
+    Another version may set a label a pixel further to the left.
+    """
+    with Image.open(path) as picture:
+        return f"version{matplotlib.__version__}," in picture.info["Software"]
 
 
 def pixels(figure):

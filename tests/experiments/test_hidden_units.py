@@ -135,18 +135,16 @@ def test_each_stuck_network_is_trained_on_as_it_is_and_with_each_fold(data, monk
     assert np.array_equal(model.forward(data.x_test), before)
 
 
-@pytest.mark.parametrize(
-    ("n_runs", "n_stuck"), [(10, 4), pytest.param(100, 33, marks=pytest.mark.slow)]
-)
-def test_stuck_networks_lack_upward_folds_and_come_free_when_given_one(data, n_runs, n_stuck):
+@pytest.mark.slow
+def test_stuck_networks_lack_upward_folds_and_come_free_when_given_one(data):
     options = {"eval_freq": 1500, "backend": "numba"}
-    runs = compare(data, [16], range(n_runs), **options)
+    runs = compare(data, [16], range(40), **options)
     groups = hidden_units.by_outcome(runs, 16)
     sums = {}
     for name, group in groups.items():
         sums[name] = np.array([fold_sums(describe(run.model, data.x_train)) for run in group])
     stuck = groups["stuck"]
-    assert len(stuck) == pytest.approx(n_stuck, abs=0.04 * n_runs + 1)  # depends on the processor
+    assert len(stuck) == pytest.approx(13, abs=3)  # depends on the processor
     assert sums["stuck"][:, 1].max() < 0.2  # upwards
     assert sums["not stuck"][:, 1].min() > 4
     assert sums["stuck"][:, 0].min() > 1  # downwards
