@@ -49,7 +49,7 @@ def verdicts(monkeypatch):
 
     def rows_of(folder, *_, **__):
         found = rows[folder.name]
-        if isinstance(found, Exception):
+        if isinstance(found, BaseException):
             raise found
         return found, ["samples are columns"]
 
@@ -218,12 +218,15 @@ def test_conventions_are_listed_once_as_read(tmp_path, verdicts, capsys):
 def test_only_what_is_right_gets_points_and_the_total_is_a_lower_bound(tmp_path, verdicts, capsys):
     put(tmp_path, "ada")
     verdicts["ada"] = all_right(
-        wrong("MLP.forward", "x"), to_do("MLP.update", "x"), not_judged("MLP.backward", "x")
+        wrong("MLP.__init__", "x"),
+        to_do("MLP.forward", "x"),
+        not_judged("MLP.backward", "x"),
+        not_judged("MLP.update", "x"),
     )
     _, lines = graded(capsys, tmp_path / "ada")
-    assert "85 of 100" in lines[0]
-    assert "5 not judged" in lines[0]
-    assert "network: 5 of 20" in lines
+    assert "80 of 100" in lines[0]
+    assert "and 10 not judged" in lines[0]
+    assert "network: 0 of 20" in lines
 
 
 def test_points_and_conventions_may_be_given_in_a_file(tmp_path, verdicts, capsys, monkeypatch):
@@ -364,6 +367,18 @@ def test_files_are_whole_when_they_appear(many, tmp_path, capsys, monkeypatch):
     graded(capsys, many, "--output_dir", tmp_path / "out")
     for path in (tmp_path / "out").iterdir():
         assert sizes[path.name] == path.stat().st_size
+
+
+def test_what_is_graded_before_an_interrupt_is_kept(many, verdicts, tmp_path, capsys):
+    verdicts["grace"] = KeyboardInterrupt()
+    flags = [str(many), "--n_jobs", "1", "--output_dir", str(tmp_path / "out")]
+    assert command.main(flags) == 130
+    assert pd.read_csv(tmp_path / "out" / "results.csv")["submission"].unique() == ["ada"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "results.csv",
+        "ada.md",
+        "ada.json",
+    }
 
 
 def test_a_disk_that_is_full_is_told_in_a_line(many, tmp_path, capsys, monkeypatch):

@@ -1,6 +1,7 @@
 """A submission runs in processes of its own: what it does there changes nothing here."""
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,31 @@ def test_memory_is_limited(tmp_path):
 def test_an_endless_loop_ends_also_if_the_submission_disarms_the_alarm(tmp_path):
     text = "import signal\nsignal.setitimer(signal.ITIMER_PROF, 0)\nwhile True: pass"
     assert "took longer than 3 s" in reason_for(text, tmp_path, time_limit=3)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no groups of processes")
+def test_what_a_submission_has_started_ends_with_it(tmp_path):
+    psutil = pytest.importorskip("psutil")
+    note = tmp_path / "started.txt"
+    (tmp_path / "ada").mkdir()
+    (tmp_path / "ada" / MODULES).write_text(
+        "import subprocess\n"
+        "child = subprocess.Popen(['sleep', '1000'])\n"
+        f"open({str(note)!r}, 'w').write(str(child.pid))\n"
+    )
+    rows_at(tmp_path / "ada")
+    pid = int(note.read_text())
+
+    def lives():
+        try:
+            return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    end = time.monotonic() + 60
+    while lives() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not lives()
 
 
 def test_nothing_of_this_project_stands_in_for_a_file_of_a_submission(tmp_path):
