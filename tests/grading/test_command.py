@@ -18,7 +18,7 @@ import pytest
 from grading import __main__ as command
 from grading import measure, starter
 from grading.checks import CHECKS, Fault, not_judged, right, to_do, wrong
-from tests.helpers import help_text, refusal, watch_replacements
+from tests.helpers import help_text, let_another_run_come_first, refusal, watch_replacements
 
 ROOT = Path(__file__).parents[2]
 RIGHT = Path(__file__).with_name("right")
@@ -274,8 +274,9 @@ def test_a_class_gets_a_line_each_and_below_it_what_is_wrong(many, capsys):
     assert status == 1
     numbered = [line for line in lines if re.match(r" *\d", line)]
     assert [line.split()[-1] for line in numbered] == ["ada", "grace", "vera", "zuse"]
-    assert numbered[0].split()[0] == "100.0"
     assert lines[0].split()[:5] == ["total", "perceptron", "layers", "network", "trainer"]
+    points_of_grace = ["85.9", "20.0", "40.9", "15.0", "10.0", "7.5"]  # the last: not judged
+    assert numbered[1].split() == [*points_of_grace, "grace"]
     text = "\n".join(lines[lines.index(numbered[1]) : lines.index(numbered[2])])
     assert re.search(r"wrong +ReLU.forward\n +is leaky: modules.py line 9\n", text)
     assert "needs the package nowhere" in text
@@ -367,6 +368,28 @@ def test_files_are_whole_when_they_appear(many, tmp_path, capsys, monkeypatch):
     graded(capsys, many, "--output_dir", tmp_path / "out")
     for path in (tmp_path / "out").iterdir():
         assert sizes[path.name] == path.stat().st_size
+
+
+def test_only_if_all_submissions_are_right_the_status_is_0(tmp_path, verdicts, capsys):
+    put(tmp_path, "ada", "grace")
+    verdicts["grace"] = all_right()
+    verdicts["ada"] = all_right(wrong("MLP.forward", "x"))
+    assert graded(capsys, tmp_path)[0] == 1
+    verdicts["ada"] = all_right()
+    assert graded(capsys, tmp_path)[0] == 0
+
+
+def test_two_commands_may_write_into_one_folder_at_the_same_time(
+    many, tmp_path, capsys, monkeypatch
+):
+    folder = tmp_path / "out"
+
+    def run():
+        assert graded(capsys, many, "--n_jobs", 1, "--output_dir", folder)[0] == 1
+
+    let_another_run_come_first(monkeypatch, "results.csv", run)
+    run()
+    assert not list(folder.glob("*.tmp"))
 
 
 def test_what_is_graded_before_an_interrupt_is_kept(many, verdicts, tmp_path, capsys):
