@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ import pytest
 
 from experiments import batch_sizes
 from experiments.cluster import finished_runs_of_cluster
-from experiments.study import Study, finished_runs
+from experiments.study import Study, finished_runs, read_runs
 from mlp_numpy import MLP
 from tests.experiments.tables import assert_same, runs_of, summary_of
 from tests.helpers import refusal
@@ -126,6 +127,15 @@ def test_equal_updates_are_rounded_up_to_whole_epochs(tmp_path):
     # Epochs of 7 updates, of 3 and of one.
     assert epochs == {"7": [0, 1, 2, 3], "16": [0, 2, 4, 5], "full": [0, 7, 14, 15]}
     assert summary_of(tmp_path)["updates"].tolist() == [21, 15, 15]
+
+
+def test_seconds_are_those_of_the_training_of_each_run(tmp_path, monkeypatch):
+    readings = (k**2 for k in itertools.count())  # so that no two runs take equally long
+    clock = types.SimpleNamespace(perf_counter=lambda: next(readings))
+    monkeypatch.setattr("experiments.study.time", clock)
+    assert main("--output_dir", tmp_path) == 0
+    assert read_runs(tmp_path)["seconds"].tolist() == [1, 5, 9, 13, 17, 21, 25, 29, 33]
+    assert summary_of(tmp_path)["seconds"].tolist() == [5, 17, 29]
 
 
 def endless_tasks(made):

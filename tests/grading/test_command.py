@@ -229,7 +229,7 @@ def test_only_what_is_right_gets_points_and_the_total_is_a_lower_bound(tmp_path,
     assert "network: 0 of 20" in lines
 
 
-def test_points_and_conventions_may_be_given_in_a_file(tmp_path, verdicts, capsys, monkeypatch):
+def test_points_conventions_and_limits_may_be_given(tmp_path, verdicts, capsys, monkeypatch):
     put(tmp_path, "ada")
     verdicts["ada"] = all_right()
     points = tmp_path / "points.toml"
@@ -240,8 +240,10 @@ def test_points_and_conventions_may_be_given_in_a_file(tmp_path, verdicts, capsy
     monkeypatch.setattr(
         measure, "rows_of", lambda *args, **options: given.update(options) or rows_of(*args)
     )
-    _, lines = graded(capsys, tmp_path / "ada", "--points", points, "--memory", 2)
+    limits = ["--memory", 2, "--time_limit", 7]
+    _, lines = graded(capsys, tmp_path / "ada", "--points", points, *limits)
     assert "6 of 6" in lines[0]
+    assert given["time_limit"] == 7
     assert given["given"] == {"form": "columns"}
     assert given["memory"] == 2 * 2**30
 
