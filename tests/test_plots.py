@@ -288,16 +288,17 @@ def test_three_classes_have_three_regions_at_their_places():
     assert below == pytest.approx(shade_of(GREEN), abs=0.01)
 
 
-def test_of_three_classes_a_place_where_all_are_equally_probable_is_white():
-    def undecided_below_0(x):
+def test_three_classes_have_half_the_colour_halfway_from_a_third_to_certainty():
+    def two_thirds_above_0(x):
         p = np.full((len(x), 3), 1 / 3)
-        p[x[:, 1] > 0] = [1, 0, 0]
+        p[x[:, 1] > 0] = [4 / 6, 1 / 6, 1 / 6]
         return p
 
-    axes = plots.decision_boundary(undecided_below_0, data_of(3), resolution=20).axes[0]
+    axes = plots.decision_boundary(two_thirds_above_0, data_of(3), resolution=20).axes[0]
     shades = np.asarray(axes.images[0].get_array())
+    half = (1 + shade_of(BLUE)) / 2
     assert shades[0] == pytest.approx(np.ones((20, 3)))
-    assert shades[-1] == pytest.approx(np.tile(shade_of(BLUE), (20, 1)))
+    assert shades[-1] == pytest.approx(np.tile(half, (20, 1)))
 
 
 def test_the_lines_between_three_classes_are_where_two_are_equally_probable():
