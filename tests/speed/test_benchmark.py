@@ -19,8 +19,8 @@ from speed.rounds import Case, Process, Result, measure
 from speed.side_by_side import HEADINGS
 from tests.helpers import (
     ODD_SETTINGS,
-    is_drawn_by_this_matplotlib,
     refusal,
+    skip_if_another_matplotlib_drew,
     status_without_reader,
     watch_replacements,
 )
@@ -345,8 +345,7 @@ def test_the_saved_report_is_that_of_the_results_beside_it():
 def test_the_saved_picture_is_that_of_the_results_beside_it(tmp_path):
     """Whatever settings of matplotlib the user has."""
     saved = FOLDER / "side_by_side.png"
-    if not is_drawn_by_this_matplotlib(saved):
-        pytest.skip("another version of Matplotlib drew it")
+    skip_if_another_matplotlib_drew(saved)
     with rc_context(ODD_SETTINGS):
         side_by_side.draw(RESULTS).savefig(tmp_path / saved.name, dpi=150)
     assert compare_images(saved, tmp_path / saved.name, tol=2) is None
