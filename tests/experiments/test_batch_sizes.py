@@ -16,6 +16,7 @@ import time
 import types
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 
@@ -171,6 +172,22 @@ def test_rows_are_those_of_their_runs_in_whatever_order_these_end(study, tmp_pat
     first_line = lines_of(tmp_path)[0]
     assert json.loads(first_line)["seed"] == 2  # the last one of the study
     assert_same(runs_of(tmp_path), runs_of(study[0]), 1e-15)
+
+
+def test_a_run_that_has_finished_does_not_wait_for_one_that_began_before(monkeypatch):
+    first_may_end = threading.Event()
+
+    def train_run(number):
+        if number == 0:
+            first_may_end.wait(10)
+        return number
+
+    monkeypatch.setattr("experiments.study.train_run", train_run)
+    with joblib.parallel_config("threading"):
+        runs = finished_runs(iter([[0], [1]]), n_jobs=2)
+        assert next(runs) == 1
+        first_may_end.set()
+        assert next(runs) == 0
 
 
 # How it goes on
