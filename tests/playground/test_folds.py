@@ -35,17 +35,6 @@ def test_the_log_odds_are_the_sum_of_the_units(x):
     assert log_odds(model, x) == pytest.approx(outputs @ v)
 
 
-@pytest.mark.parametrize("sign", [-1, 1])
-def test_folds_of_one_sign_make_the_region_of_one_class_convex(x, sign):
-    rng = np.random.default_rng(2)
-    model = network(rng.normal(size=(9, 2)), rng.normal(size=9), sign * rng.random(9))
-    a = x[:100]
-    b = x[100:]
-    middle = log_odds(model, (a + b) / 2)
-    mean = (log_odds(model, a) + log_odds(model, b)) / 2
-    assert (sign * middle <= sign * mean + 1e-12).all()
-
-
 def test_a_fold_is_what_no_plane_can_do(x):
     # max(0, x_1), twice that, three times that downwards, a unit always and one never above 0.
     weights = [[1, 0], [2, 0], [1, 0], [1, 0], [1, 0]]
