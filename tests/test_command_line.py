@@ -104,7 +104,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_any_work(
 @BOTH
 def test_show_without_a_display_is_told_before_any_work(main, no_work, capsys, monkeypatch):
     monkeypatch.setattr(plt, "get_backend", lambda: "agg")
-    line = refusal(main, ["--show"], capsys)
+    line = refusal(main, ["--show", "--no_output"], capsys)
     assert "--show" in line
     assert "display" in line
 
@@ -186,7 +186,7 @@ def test_where_numba_is_not_there_that_is_told(no_work, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "numba", None)
     monkeypatch.delitem(sys.modules, "speed.any_numba", raising=False)
     monkeypatch.delitem(sys.modules, "speed.compiled", raising=False)
-    line = refusal(trainer.main, ["--backend", "numba"], capsys)
+    line = refusal(trainer.main, ["--backend", "numba", "--no_output"], capsys)
     assert "--backend" in line
     assert "requirements-extra.txt" in line
 
@@ -196,7 +196,7 @@ def test_a_compiled_loop_that_does_not_do_the_same_is_told(no_work, capsys, monk
         raise ValueError("the compiled loop differs")
 
     monkeypatch.setitem(sys.modules, "speed.compiled", types.SimpleNamespace(check_equal=fail))
-    line = refusal(trainer.main, ["--backend", "numba"], capsys)
+    line = refusal(trainer.main, ["--backend", "numba", "--no_output"], capsys)
     assert "--backend" in line
     assert "differs" in line
 

@@ -276,6 +276,7 @@ def test_the_relative_error_is_on_the_scale_of_the_largest_element():
         ([np.inf, 1.0], [np.inf, 1.0]),
         ([[1.0, 2.0]], [[1.0], [2.0]]),
     ],
+    ids=["zeros", "NaN in the first", "NaN in the second", "infinities", "other shapes"],
 )
 def test_where_nothing_can_be_compared_the_error_is_infinite(analytic, numerical):
     assert relative_error(np.array(analytic), np.array(numerical)) == math.inf

@@ -188,7 +188,11 @@ def test_the_defaults_are_the_report_s():
     assert all_equal(default, generate_dataset([2, 2], [0, 0], 0.5, rng=0))
 
 
-@pytest.mark.parametrize("labels", [[0, 1], [2, 2], [1], [[1], [1]]])
+@pytest.mark.parametrize(
+    "labels",
+    [[0, 1], [2, 2], [1], [[1], [1]]],
+    ids=["0 and 1", "twos", "one for two points", "a column"],
+)
 def test_labels_that_are_not_plus_or_minus_one_for_each_point_are_refused(labels):
     x = np.array([[1.0], [2.0]])
     with pytest.raises(ValueError, match=r"labels must be \+1 or -1"):
