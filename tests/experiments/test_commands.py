@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 from experiments import batch_sizes, boundary, gradient_bugs
-from tests.helpers import ODD_SETTINGS, help_text, status_without_reader
+from tests.helpers import (
+    ODD_SETTINGS,
+    help_text,
+    let_another_run_come_first,
+    status_without_reader,
+)
 
 COMMANDS = [batch_sizes, boundary, gradient_bugs]
 FEW = ["--n_samples=40", "--max_steps=2", "--batch_sizes=8", "--backend=numpy"]
@@ -41,6 +46,25 @@ def test_ctrl_c_ends_it_with_status_130_and_without_a_traceback(
         runpy.run_path(command.__file__, run_name="__main__")
     assert end.value.code == 130
     assert capsys.readouterr().err == ""
+
+
+def test_the_defaults_are_those_of_the_report_and_as_many_updates_at_batch_size_16():
+    _, by_epochs = batch_sizes.parse_flags(["--no_output"])
+    _, by_updates = batch_sizes.parse_flags(["--no_output", "--budget", "updates"])
+    assert (by_epochs.max_steps, by_epochs.eval_freq) == (1500, 10)
+    assert (by_updates.max_steps, by_updates.eval_freq) == (50 * 1500, 50 * 10)
+    assert (by_epochs.seed, by_epochs.n_seeds) == (0, 100)
+    animation = boundary.parse_flags(["--no_output"])
+    assert (animation.max_steps, animation.batch_sizes) == (1500, [None, 16, 1])
+
+
+def test_two_animations_may_be_written_to_one_folder_at_the_same_time(tmp_path, monkeypatch):
+    def run():
+        assert boundary.main([*FEW, f"--output_dir={tmp_path}"]) == 0
+
+    let_another_run_come_first(monkeypatch, "boundary.gif", run)
+    run()
+    assert [path.name for path in tmp_path.iterdir()] == ["boundary.gif"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a pipe of POSIX")

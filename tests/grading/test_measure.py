@@ -37,6 +37,19 @@ def test_what_a_file_does_when_it_is_imported_is_told(text, says, tmp_path):
     assert says in reason_for(text, tmp_path)
 
 
+def test_an_error_is_told_with_the_innermost_line_of_the_submission(tmp_path):
+    copy_right(tmp_path, MODULES)
+    old = "return np.where(x > 0, x, 0)"
+    replace(tmp_path / MODULES, old, "return rectified(x)")
+    with open(tmp_path / MODULES, "a") as file:
+        file.write("\n\ndef rectified(x):\n    return x.clamp(0)\n")
+    n_lines = len((tmp_path / MODULES).read_text().splitlines())
+    rows, _ = rows_at(tmp_path)
+    (fault,) = rows["ReLU.forward"].faults
+    assert "AttributeError" in fault.words
+    assert fault.where == f"{MODULES} line {n_lines}"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
 def test_memory_is_limited(tmp_path):
     assert "MemoryError" in reason_for("x = bytearray(10**10)", tmp_path, memory=3 * 2**30)

@@ -219,6 +219,11 @@ def test_a_network_of_torch_is_never_taken(head, tmp_path):
     assert "torch" in refusal_of(tmp_path)
 
 
+def test_a_file_named_after_torch_is_never_taken(tmp_path):
+    put(tmp_path, "a_pytorch_network.py", "network.py", text=MLP)
+    assert files_of(tmp_path)["mlp"] == "network.py"
+
+
 def test_a_trainer_may_use_torch_to_seed_and_speak_of_it(tmp_path):
     text = f'"""As torch.nn does."""\nimport torch\ntorch.manual_seed(0)\n# nn.Linear\n{TRAINER}'
     put(tmp_path, "train_mlp_numpy.py", text=text)
