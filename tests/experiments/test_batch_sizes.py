@@ -174,6 +174,19 @@ def test_rows_are_those_of_their_runs_in_whatever_order_these_end(study, tmp_pat
     assert_same(runs_of(tmp_path), runs_of(study[0]), 1e-15)
 
 
+def test_as_many_runs_are_trained_at_a_time_as_are_asked_for_and_left(monkeypatch):
+    asked = []
+
+    def recorded(tasks, n_jobs):
+        asked.append(n_jobs)
+        return finished_runs(tasks, n_jobs=1)
+
+    monkeypatch.setattr(batch_sizes, "finished_runs", recorded)
+    for n_jobs in (5, 50):
+        assert main("--n_jobs", n_jobs, "--no_output") == 0
+    assert asked == [5, 9]
+
+
 def test_a_run_that_has_finished_does_not_wait_for_one_that_began_before(monkeypatch):
     first_may_end = threading.Event()
 
