@@ -101,6 +101,7 @@ def test_each_row_is_how_a_run_of_train_ends(study):
 def test_what_is_printed_is_the_summary(study):
     folder, printed = study
     assert "least to greatest" in printed
+    assert "report" not in printed  # these are not its settings
     for name, row in summary_of(folder).iterrows():
         first, second = re.findall(rf"^{name} .*", printed, re.M)
         low, median, high = (100 * row[f"test_accuracy_{end}"] for end in ("low", "median", "high"))
@@ -236,6 +237,13 @@ def test_resume_takes_equal_settings_for_equal_and_skips_blank_lines(unfinished,
     assert main("--resume", *same, "--output_dir", unfinished) == 0
     assert "9 of 9 runs are there already" in capsys.readouterr().out
     assert_same(runs_of(unfinished), runs_of(study[0]), 1e-15)
+
+
+def test_the_last_seed_may_be_the_largest_there_is(capsys):
+    batch_sizes.parse_flags(["--no_output", "--seed", "4294967295", "--n_seeds", "1"])
+    error = usage_error(capsys, "--no_output", "--seed", "4294967295", "--n_seeds", "2")
+    assert "--n_seeds" in error
+    assert "smaller --seed" in error
 
 
 def test_a_study_is_not_replaced(unfinished, capsys):

@@ -1,7 +1,9 @@
 """Part III: how runs spread, in tables and in figures."""
 
+import threading
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -47,6 +49,21 @@ def test_compare_returns_a_run_for_each_batch_size_and_seed():
     table = histories_of(runs)
     assert table["seed"].tolist() == [3, 3, 3, 5, 5, 5, 3, 3, 3, 5, 5, 5]
     assert table["train_loss"][3:6].tolist() == history["train_loss"].tolist()
+
+
+def test_compare_returns_runs_in_the_order_asked_for_whichever_ends_first(monkeypatch):
+    second_has_ended = threading.Event()
+
+    def run_from_seed(data, batch_size, seed, *_):
+        if seed == 0:
+            second_has_ended.wait(10)
+        else:
+            second_has_ended.set()
+        return seed
+
+    monkeypatch.setattr("experiments.runs.run_from_seed", run_from_seed)
+    with joblib.parallel_config("threading"):
+        assert compare(None, [16], [0, 1], n_jobs=2) == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +116,9 @@ def test_figure_4_has_one_width_and_panels_of_one_size(n_rows):
 def test_figure_4_draws_the_median_and_the_spread_of_the_runs_and_the_other_medians(column):
     scale = 1 if column < 2 else 100
     epochs = np.array([0, 2, 3])
-    panels = np.reshape(figure_4(synthetic(5)).axes, (2, 5))
+    histories = synthetic(5)
+    histories.loc[histories["seed"] == 4, list(METRICS)] += 1  # so that the mean is no median
+    panels = np.reshape(figure_4(histories).axes, (2, 5))
     for i, axes in enumerate(panels[:, column]):
         lines = {line.get_label(): line for line in axes.lines}
         median = lines["median of the runs"]
@@ -111,7 +130,7 @@ def test_figure_4_draws_the_median_and_the_spread_of_the_runs_and_the_other_medi
         for epoch in epochs:
             edges = corners[corners[:, 0] == epoch, 1]
             assert edges.min() == pytest.approx(scale * (epoch + i))
-            assert edges.max() == pytest.approx(scale * (epoch + i + 0.04))
+            assert edges.max() == pytest.approx(scale * (epoch + i + 1.04))
         assert axes.get_xticks()[-1] == 3
 
 
