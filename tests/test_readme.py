@@ -85,7 +85,7 @@ def test_the_committed_figures_are_those_that_are_drawn(tmp_path, script, figure
         skip_if_another_matplotlib_drew(ROOT / "figures" / name)
     script.main(["--output_dir", str(tmp_path)])
     for name in figures:  # the tolerance is for another processor
-        assert compare_images(str(ROOT / "figures" / name), str(tmp_path / name), tol=12) is None
+        assert compare_images(str(ROOT / "figures" / name), str(tmp_path / name), tol=2) is None
 
 
 def test_every_file_of_the_project_s_map_exists_and_every_file_is_in_it():

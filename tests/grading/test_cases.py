@@ -92,12 +92,6 @@ CASES = [
         "wrong",
         says=["goes up the gradient, but should go down, and twice as far"],
     ),
-    Case(
-        "perceptron_alone",
-        "perceptron",
-        "right",
-        without=["mlp_numpy.py", "modules.py", "train_mlp_numpy.py"],
-    ),
     Case("file_name_in_capitals", "layers", "right", without=["modules.py"]),
     Case("relative_import", "network", "right"),
     Case("parser_at_import", "trainer", "right"),

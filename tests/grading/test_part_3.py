@@ -81,7 +81,7 @@ COUNTED = """    for update in range(max_steps):
 LOOP = f"""{EPOCH}{ORDER}        for start in {STARTS}:
             rows = order[start : start + batch_size]
 {FORWARD}{LOSS}{BACKWARD}{UPDATE}"""
-IN_TRAIN = [  # planted with flags, and without, so that `train` is called
+IN_TRAIN = [  # planted with flags, and in slow tests without, so that `train` is called
     (STARTS, "range(0, n_rows - batch_size + 1, batch_size)", "short last batch.*768 of 800"),
     (STARTS, "range(0, 700, batch_size)", "leaves out some rows.*720 of 800"),
     (STARTS, f"[*{STARTS}, 0]", "rows twice.*848"),
