@@ -76,8 +76,8 @@ def title(page):
     return page.get_by_role("heading", name="How a small network learns")
 
 
-def last_output(page):
-    """Scroll to the end of the notebook and return its last output."""
+def last_cell(page):
+    """Scroll to the end of the notebook and return its last cell."""
     cell = page.locator(".jp-Cell").last
     place = None
     for _ in range(50):  # cells get their height as they come into view, and move the last one
@@ -87,13 +87,22 @@ def last_output(page):
         if new_place == place:
             break
         place = new_place
-    return cell.locator(".jp-Cell-outputWrapper")
+    return cell
+
+
+def wait_for_the_picture(page):
+    """Wait until the last output is a picture, with no playground beside it."""
+    picture = page.locator(".jp-Cell").last.locator(".jp-OutputArea-output img")
+    for _ in range(100):  # a cell is drawn only in view, and those above it may push it out again
+        last_cell(page)
+        if picture.is_visible():
+            break
+    assert picture.is_visible()
+    assert page.locator(".playground").count() == 0
 
 
 def test_before_it_runs_a_picture_stands_for_the_playground(page):
-    output = last_output(page)
-    assert output.locator("img").is_visible()
-    assert page.locator(".playground").count() == 0
+    wait_for_the_picture(page)
     assert page.locator("code", has_text=".venv/bin/jupyter lab mlp_visualization").is_visible()
 
 
@@ -111,8 +120,7 @@ def test_every_cell_runs(page):
 
 
 def test_the_playground_plays_pauses_and_takes_what_is_typed(page):
-    output = last_output(page)
-    assert not output.locator(".jp-RenderedImage img").is_visible()  # the playground is there
+    assert not last_cell(page).locator(".jp-RenderedImage img").is_visible()  # the playground is there
     button(page, "Play").click()
     wait_for_frames(page, 10)
     button(page, "Pause").click()
@@ -138,6 +146,4 @@ def test_when_the_kernel_is_gone_it_says_so_and_reopened_there_is_the_picture(pa
     ).wait_for()
     page.reload()
     title(page).wait_for()
-    output = last_output(page)
-    assert output.locator("img").is_visible()
-    assert page.locator(".playground").count() == 0
+    wait_for_the_picture(page)
