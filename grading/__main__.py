@@ -67,14 +67,16 @@ def discard_output():
 def grade_and_report(args):
     """Grade all submissions, print and write the results; return the exit status."""
     measure.start_server(for_many=len(args.submissions) > 1)  # it imports while we do
+    order = [submission.name for submission in args.submissions]
     results = []
     with warnings.catch_warnings(), closing(graded(args)) as coming:
         # joblib's warning, if an error or Ctrl-C ends the work early
         warnings.filterwarnings("ignore", ".*tasks which were still being", UserWarning)
         for result in coming:
             results.append(result)
+            results.sort(key=lambda result: order.index(result.name))
             if args.output_dir is not None:
-                save(args.output_dir, results)
+                save(args.output_dir, result, results)
     width = min(max(shutil.get_terminal_size().columns, 40), 100)
     if len(results) == 1:
         lines = report.report(results[0], width)
@@ -88,11 +90,11 @@ def grade_and_report(args):
 
 
 def graded(args):
-    """Yield the Result of each submission, in order, while others are graded at the same time."""
+    """Yield the Result of each submission when it is there, while others are graded."""
     from joblib import Parallel, delayed
 
     n_jobs = min(args.n_jobs, len(args.submissions))
-    parallel = Parallel(n_jobs, backend="threading", return_as="generator")
+    parallel = Parallel(n_jobs, backend="threading", return_as="generator_unordered")
     results = parallel(delayed(grade)(submission, args) for submission in args.submissions)
     is_one = len(args.submissions) == 1
     yield from tqdm(
@@ -125,13 +127,12 @@ def grade(submission, args):
     return report.result_of(submission.name, rows, read_as, args.points)
 
 
-def save(folder, results):
-    """Write the page and the JSON file of the last result, and results.csv of all so far."""
-    last = results[-1]
-    gradescope = json.dumps(report.gradescope(last), indent=1)
+def save(folder, new, results):
+    """Write the page and the JSON file of the new result, and results.csv of all so far."""
+    gradescope = json.dumps(report.gradescope(new), indent=1)
     write(folder / "results.csv", report.as_csv(results))
-    write(folder / f"{last.name}.md", report.page(last))
-    write(folder / f"{last.name}.json", gradescope)
+    write(folder / f"{new.name}.md", report.page(new))
+    write(folder / f"{new.name}.json", gradescope)
 
 
 class WriteError(Exception):

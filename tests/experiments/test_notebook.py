@@ -85,10 +85,12 @@ def test_it_comes_out_the_same_on_every_processor(committed, kernels, monkeypatc
     assert changed(pictures(notebook), pictures(committed)) == [], REMEDY
 
 
-def test_a_picture_that_has_changed_is_noticed(committed):
-    key, picture = next(iter(pictures(committed).items()))
+def test_a_picture_that_has_changed_is_noticed():
+    picture = np.zeros((100, 100, 3))
+    picture[50] = 255  # a line
     moved = np.roll(picture, 2, axis=0)
-    assert changed({key: picture}, {key: moved}) == [key]
+    assert changed({"line": picture}, {"line": picture}) == []
+    assert changed({"line": picture}, {"line": moved}) == ["line"]
 
 
 def test_it_is_committed_with_the_outputs_of_one_run(committed, code):
@@ -121,14 +123,15 @@ def test_the_source_that_it_shows_stands_in_the_files_of_today(committed):
     assert set(shown) <= lines, REMEDY
 
 
-def test_every_viewer_can_show_its_outputs(committed):
+def test_every_viewer_can_show_its_outputs(committed, code):
     # GitHub removes styles and scripts; pandas' own tables do without theirs.
     for (cell, _, kind), text in outputs(committed).items():
         assert kind in ("text/plain", "text/html", "text/markdown", "stream"), cell
         if kind == "text/html":
             without_pandas = re.sub("<style scoped>.*?</style>", "", text, flags=re.S)
             assert not re.search(r"<img|<script|<svg|white-space|<style", without_pandas), cell
-    assert len(pictures(committed)) > 14
+    kinds = [kind for cell in code for output in cell.outputs for kind in output.get("data", {})]
+    assert kinds.count("image/png") > 14
 
 
 def test_without_a_kernel_it_shows_a_picture_of_the_playground_and_how_to_start(committed, code):

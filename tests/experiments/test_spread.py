@@ -100,7 +100,7 @@ def test_the_share_of_stuck_runs_is_shown_where_there_are_two_groups(losses, sha
 # Figures
 
 
-@pytest.mark.parametrize("n_rows", [1, 8])
+@pytest.mark.parametrize("n_rows", [1, 4])
 def test_figure_4_has_one_width_and_panels_of_one_size(n_rows):
     names = [str(k) for k in range(1, n_rows + 1)]
     figure = figure_4(synthetic(2, names), "the title")

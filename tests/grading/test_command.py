@@ -409,6 +409,33 @@ def test_what_is_graded_before_an_interrupt_is_kept(many, verdicts, tmp_path, ca
     }
 
 
+def test_what_is_graded_does_not_wait_for_a_slow_one_before_it(
+    tmp_path, verdicts, capsys, monkeypatch
+):
+    class_folder = tmp_path / "class"
+    put(class_folder, "ada", "grace")
+    verdicts.update(dict.fromkeys(["ada", "grace"], all_right()))
+    page = tmp_path / "out" / "grace.md"
+    rows_of = measure.rows_of
+
+    def slow_for_ada(folder, *args, **options):
+        end = time.monotonic() + 10
+        while folder.name == "ada" and not page.exists() and time.monotonic() < end:
+            time.sleep(0.001)
+        if folder.name == "ada" and not page.exists():
+            raise TimeoutError("grace has no page yet")
+        return rows_of(folder)
+
+    monkeypatch.setattr(measure, "rows_of", slow_for_ada)
+    status, lines = graded(capsys, class_folder, "--n_jobs", 2, "--output_dir", page.parent)
+    assert status == 0
+    assert [line.split()[-1] for line in lines if "100.0" in line] == ["ada", "grace"]
+    assert pd.read_csv(page.parent / "results.csv")["submission"].unique().tolist() == [
+        "ada",
+        "grace",
+    ]
+
+
 def test_a_disk_that_is_full_is_told_in_a_line(many, tmp_path, capsys, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")

@@ -272,15 +272,6 @@ def test_several_faults_are_all_told(changes, says, folder):
 
 
 CONVENTIONS = {
-    "the division by N in Linear": [
-        (MODULES, DZ, "self.probs - self.targets"),
-        (MODULES, DW, f"{DW} / len(dout)"),
-        (MODULES, DB, f"{DB} / len(dout)"),
-    ],
-    "a sum of losses, and its gradient": [
-        (MODULES, DZ, "self.probs - self.targets"),
-        (MODULES, LOSS, "-np.sum(targets * logs)"),
-    ],
     "the gradient of the probabilities, and the softmax's": [
         (MODULES, DZ, "-self.targets / self.probs / len(self.targets)"),
         (MODULES, "self.probs = predictions", "self.probs = np.maximum(predictions, 1e-12)"),
@@ -296,9 +287,7 @@ CONVENTIONS = {
     "a loss of targets and predictions": [
         (MODULES, "forward(self, predictions, targets)", "forward(self, targets, predictions)"),
     ],
-    "float32": [(MODULES, "self.x = x\n        return np.dot(x, ", "self.x = np.float32(x)\n"
-                 "        return np.dot(self.x, ")],
-}  # fmt: skip
+}
 
 
 def test_a_softmax_that_fails_for_a_batch_is_no_convention(folder):

@@ -81,34 +81,36 @@ COUNTED = """    for update in range(max_steps):
 LOOP = f"""{EPOCH}{ORDER}        for start in {STARTS}:
             rows = order[start : start + batch_size]
 {FORWARD}{LOSS}{BACKWARD}{UPDATE}"""
-IN_TRAIN = [  # planted with flags, and in slow tests without, so that `train` is called
+IN_TRAIN = [
     (STARTS, "range(0, n_rows - batch_size + 1, batch_size)", "short last batch.*768 of 800"),
-    (STARTS, "range(0, 700, batch_size)", "leaves out some rows.*720 of 800"),
     (STARTS, f"[*{STARTS}, 0]", "rows twice.*848"),
-    ("start + batch_size]", "start + batch_size + 1]", "rows twice.*816"),
     (PERMUTATION, "np.arange(n_rows)", "same order.*permutation"),
-    (EPOCH + ORDER, ORDER[4:] + EPOCH, "same order.*permutation"),
-    (PERMUTATION, f"{PERMUTATION} // 2 * 2", "rows twice.*400 different"),
-    (PERMUTATION, "rng.integers(n_rows, size=n_rows)", "rows twice.*leaves out others"),
     ("y_train[rows]", "y_train[start : start + batch_size]", "targets of other rows"),
     (FULL, "    batch_size = n_rows\n", "batch size is ignored.*800 rows"),
-    (FULL, "    batch_size = 1\n", "batch size is ignored.*1 rows"),
     (UPDATE, UPDATE[4:], "updates.*only once an epoch"),
     (UPDATE, "", "no parameter changes.*update is missing"),
-    (UPDATE, f"{UPDATE}        model.update(learning_rate)\n", "one step too many"),
     (UPDATE, UPDATE + UPDATE, "every step twice"),
     (UPDATE, "            model.update(-learning_rate)\n", "goes up the gradient"),
-    (UPDATE, "            model.update(1.0)\n", "leaves out the learning rate"),
     (UPDATE, "            model.update(0.01)\n", "learning rate 0.01, not the one"),
     (UPDATE, "            model.update(learning_rate / len(rows))\n", "divided by N.*already"),
     (UPDATE, f"{UPDATE}            learning_rate *= 0.9\n", "changes the learning rate.*0.137"),
-    (UPDATE, f"{UPDATE}        learning_rate *= 0.9\n", "changes the learning rate.*0.137"),
     (UPDATE, MOMENTUM, "momentum of 0.9"),
     (UPDATE, SIGNS, "no multiple of the gradient.*Adam"),
     (UPDATE, WEIGHTS_ALONE, "does not update the bias"),
     (BACKWARD + UPDATE, UPDATE + BACKWARD, "update comes before backward"),
     ("range(max_steps)", "range(max_steps + 1)", "4 epochs where 3"),
     ("range(max_steps)", "range(1, max_steps)", "2 epochs where 3"),
+]
+MORE_IN_TRAIN = [
+    (STARTS, "range(0, 700, batch_size)", "leaves out some rows.*720 of 800"),
+    ("start + batch_size]", "start + batch_size + 1]", "rows twice.*816"),
+    (EPOCH + ORDER, ORDER[4:] + EPOCH, "same order.*permutation"),
+    (PERMUTATION, f"{PERMUTATION} // 2 * 2", "rows twice.*400 different"),
+    (PERMUTATION, "rng.integers(n_rows, size=n_rows)", "rows twice.*leaves out others"),
+    (FULL, "    batch_size = 1\n", "batch size is ignored.*1 rows"),
+    (UPDATE, f"{UPDATE}        model.update(learning_rate)\n", "one step too many"),
+    (UPDATE, "            model.update(1.0)\n", "leaves out the learning rate"),
+    (UPDATE, f"{UPDATE}        learning_rate *= 0.9\n", "changes the learning rate.*0.137"),
     ("range(max_steps)", "range(1500)", "max_steps is ignored"),
     (UPDATE, f"{UPDATE}            break\n", "first batch"),
 ]
@@ -131,7 +133,9 @@ OF_ACCURACY = [  # test_lecture.py has all that it may be; here is one that is t
 BUGS = []
 for bug in IN_TRAIN + OF_ACCURACY + IN_MAIN:
     BUGS.append(pytest.param(WITH_FLAGS, *bug, id=f"flags: {bug[2]}"))
-for bug in IN_TRAIN:
+for bug in MORE_IN_TRAIN:
+    BUGS.append(pytest.param(WITH_FLAGS, *bug, id=f"flags: {bug[2]}", marks=pytest.mark.slow))
+for bug in IN_TRAIN + MORE_IN_TRAIN:  # without flags, so that `train` is called
     BUGS.append(pytest.param(MAIN, *bug, id=f"called: {bug[2]}", marks=pytest.mark.slow))
 
 

@@ -5,6 +5,7 @@ import re
 import time
 from itertools import count, pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -248,6 +249,18 @@ def surroundings():
     return dict(os.environ), cores, [pool["num_threads"] for pool in threadpool_info()]
 
 
+def test_who_does_other_work_is_named():
+    work = rounds.make_work(TINY)
+    (ours,) = epochs_of(contenders.numpy_layers, work, 1)
+    (other,) = epochs_of(learns_nothing, work, 1)
+    processes = {}
+    for name, params in {"ours": ours, "same": ours.copy(), "other": other}.items():
+        processes[name] = SimpleNamespace(failure=None, run=lambda _, params=params: (1, params))
+    with pytest.raises(ValueError, match="other, 2-3-2, batch 16: after an epoch"):
+        rounds.check_first_epoch(TINY, "ours", processes)
+
+
+@pytest.mark.slow
 def test_who_does_other_work_ends_it():
     before = surroundings()
     with pytest.raises(ValueError, match="learns_nothing, 2-3-2, batch 16: after an epoch"):

@@ -416,6 +416,7 @@ def test_a_numba_that_fails_is_told_with_its_version(monkeypatch, import_anew, t
         import_anew()
 
 
+@pytest.mark.slow
 def test_numba_without_its_compiler_is_refused():
     code = "import speed.compiled as c, train_mlp_numpy as t; c.check_equal(t.train_epoch)"
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
