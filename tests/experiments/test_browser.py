@@ -120,7 +120,7 @@ def test_every_cell_runs(page):
 
 
 def test_the_playground_plays_pauses_and_takes_what_is_typed(page):
-    assert not last_cell(page).locator(".jp-RenderedImage img").is_visible()  # the playground is there
+    assert not last_cell(page).locator(".jp-RenderedImage img").is_visible()
     button(page, "Play").click()
     wait_for_frames(page, 10)
     button(page, "Pause").click()

@@ -21,6 +21,8 @@ def imported(text, folder, monkeypatch):
     path = folder / "perceptron.py"
     path.write_text(text)
     monkeypatch.chdir(folder)
+    # Else the next text might not be read: of the same length, and written in the same second.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     spec = importlib.util.spec_from_file_location("perceptron", path)
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "perceptron", module)
