@@ -7,7 +7,7 @@ of its own loss. judge_network.py judges.
 
 import re
 from contextlib import contextmanager, suppress
-from functools import wraps
+from functools import cache, wraps
 from itertools import pairwise
 from unittest.mock import patch
 
@@ -51,18 +51,30 @@ MISFIT = (  # what another convention raises
 
 def problem(sizes):
     """Return x (N, sizes[0]), labels (N,) and parameters, with no hidden unit near its kink."""
+    return drawn(sizes, clear_seed(sizes))
+
+
+@cache
+def clear_seed(sizes):
+    """Return a seed with which no hidden unit is near its kink."""
     for seed in range(1000):
-        rng = np.random.default_rng(seed)
-        x = rng.normal(0, 1, (N_ROWS, sizes[0]))
-        parameters = []
-        for n_in, n_out in pairwise(sizes):
-            weight = rng.normal(0, 0.8, (n_in, n_out))
-            bias = rng.normal(0, 0.4, n_out)
-            parameters.append([weight, bias])
+        x, _, parameters = drawn(sizes, seed)
         if min(distance_from_kinks(x, parameters, slope) for slope in SLOPES) > MARGIN:
-            labels = rng.permutation(np.arange(N_ROWS) % sizes[-1])
-            return x, labels, parameters
+            return seed
     raise RuntimeError("no seed is clear of the kinks")
+
+
+def drawn(sizes, seed):
+    """Return x (N, sizes[0]), labels (N,) and parameters, drawn with a seed."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(0, 1, (N_ROWS, sizes[0]))
+    parameters = []
+    for n_in, n_out in pairwise(sizes):
+        weight = rng.normal(0, 0.8, (n_in, n_out))
+        bias = rng.normal(0, 0.4, n_out)
+        parameters.append([weight, bias])
+    labels = rng.permutation(np.arange(N_ROWS) % sizes[-1])
+    return x, labels, parameters
 
 
 def distance_from_kinks(x, parameters, slope):

@@ -58,7 +58,7 @@ def test_memory_is_limited(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="has no alarm")
 def test_an_endless_loop_ends_also_if_the_submission_disarms_the_alarm(tmp_path):
     text = "import signal\nsignal.setitimer(signal.ITIMER_PROF, 0)\nwhile True: pass"
-    assert "took longer than 3 s" in reason_for(text, tmp_path, time_limit=3)
+    assert "took longer than 1 s" in reason_for(text, tmp_path, time_limit=1)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no groups of processes")
@@ -116,7 +116,6 @@ def test_no_function_that_a_submission_replaces_changes_a_verdict(cheat, tmp_pat
 @pytest.mark.parametrize(
     "line",
     [
-        "from tqdm import tqdm",
         "from loguru import logger",
         "from torch.utils.tensorboard import SummaryWriter",
     ],
