@@ -32,7 +32,8 @@ class Split:
 def check_panel(axes, network, data):
     """Check that a panel shows the boundary of this network, its accuracy and the test points."""
     assert np.array_equal(axes.collections[0].get_offsets(), data.x_test)
-    assert axes.get_xlabel() == boundary.accuracy_text(network, data)
+    is_right = network.forward(data.x_test).argmax(axis=1) == data.y_test.argmax(axis=1)
+    assert axes.get_xlabel() == f"test accuracy {100 * is_right.mean():.1f} %"
     (image,) = axes.images  # of this network, and of none before
     colors = image.get_array()
     n = len(colors)
@@ -71,6 +72,13 @@ def test_the_stages_are_those_of_networks_trained_that_long(data):
 
 
 # The animation.
+
+
+def test_the_frames_go_from_the_first_epoch_to_the_last_and_are_closer_at_first():
+    epochs = boundary.epochs_to_show(1500)
+    assert (epochs[0], epochs[-1]) == (0, 1500)
+    assert np.diff(epochs).min() > 0
+    assert np.diff(epochs[:5]).max() < np.diff(epochs[-5:]).min()
 
 
 def test_a_frame_shows_every_batch_size_at_the_same_epoch(data):

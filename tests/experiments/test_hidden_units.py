@@ -158,8 +158,8 @@ def test_stuck_networks_lack_upward_folds_and_come_free_when_given_one(data):
 
 
 def test_a_map_shows_where_a_unit_fires_in_the_colour_of_its_class(data):
-    # Unit 0 fires to the left of x_1 = 0.5, unit 1 nowhere, unit 2 to the right, for class 1.
-    model = network([[-1, 0], [0, 0], [2, 0]], [0.5, -1, -1], [-1, 1, 1])
+    # Unit 0 fires to the left of x_1 = 0.2, unit 1 nowhere, unit 2 right of 0.5, for class 1.
+    model = network([[-1, 0], [0, 0], [2, 0]], [0.2, -1, -1], [-1, 1, 1])
     figure = hidden_units.unit_maps(model, data, "the title")
     pixels(figure)
     assert figure.get_suptitle() == "the title"
@@ -175,6 +175,8 @@ def test_a_map_shows_where_a_unit_fires_in_the_colour_of_its_class(data):
     assert left[0, 2] > left[0, 0]  # blue
     fold, points = figure.axes[0].collections
     assert fold.get_paths()[0].vertices[:, 0] == pytest.approx(0.5)
+    fold_of_next, _ = figure.axes[1].collections
+    assert fold_of_next.get_paths()[0].vertices[:, 0] == pytest.approx(0.2)
     assert np.array_equal(points.get_offsets(), data.x_train[:200])
 
 

@@ -157,8 +157,10 @@ def test_a_change_at_the_end_lengthens_the_run_and_undo_shortens_it_again():
 
 
 def test_a_fold_is_planted_in_the_unit_that_is_missed_least():
-    answers = trained(2)
-    unit = describe(answers.run.network_at(1), load_problem("moons").x_train)[-1].index
+    answers = trained(4, learning_rate="0.1")
+    x = load_problem("moons").x_train
+    unit = describe(answers.run.network_at(1), x)[-1].index
+    assert unit != describe(answers.run.network_at(4), x)[-1].index  # of the one shown last
     content = ask(answers, "plant", epoch=1)
     fold = {"unit": unit, "weight": [-0.5, 0], "bias": 0.5, "output": [-0.2, 0.2]}
     assert content["changes"] == [{"epoch": 1, "what": "fold", **fold}]

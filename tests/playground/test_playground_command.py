@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import webbrowser
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -47,6 +48,9 @@ def test_the_help_begins_with_what_it_does_and_ends_with_an_example(capsys):
     lines = help_text(main, capsys).splitlines()
     assert lines[0].endswith(".")
     assert lines[-1].startswith("Example: python -m playground ")
+    words = " ".join(" ".join(lines).split())
+    assert "--noise NOISE standard deviation" in words
+    assert "--data_seed DATA_SEED seed of the data" in words
 
 
 @pytest.mark.parametrize(
@@ -100,6 +104,14 @@ def test_it_says_where_the_page_is_opens_it_and_ctrl_c_ends_it(monkeypatch, caps
     printed = capsys.readouterr()
     assert f"{opened[0]} (Ctrl-C" in printed.out
     assert printed.err.strip() == ""
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_without_a_browser_it_only_says_where_the_page_is(monkeypatch, capsys):
+    monkeypatch.setattr(webbrowser, "open", None)
+    monkeypatch.setattr(Thread, "start", None)  # none is begun that could open it later
+    assert main([*QUICK, "--no_browser"]) == 0
+    assert "http://127.0.0.1:" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("ctrl_c")

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from playground.seeds import stuck_bound
+from playground.seeds import N_SEEDS, Seeds, stuck_bound
+from playground.settings import FIRST
 
 FIGURES = Path(__file__).parent.parent.parent / "figures"
 
@@ -84,6 +85,13 @@ def test_without_a_gap_no_run_is_stuck(losses):
 def test_fewer_than_ten_runs_tell_of_no_groups(n_runs):
     losses = [0.1, *8 * [0.3]]
     assert stuck_bound(losses[:n_runs]) == math.inf
+
+
+def test_of_twenty_networks_one_that_diverges_is_in_no_group():
+    seeds = Seeds(FIRST, code=None)
+    seeds.ends = [{"seed": seed, "train_loss": 0.1} for seed in range(N_SEEDS - 1)]
+    seeds.ends.append({"seed": N_SEEDS - 1})  # without a loss
+    assert seeds.told()["bound"] is None
 
 
 # The runs of the study, as they are committed.

@@ -20,6 +20,7 @@ from speed.rounds import Case, Process, Result, measure
 from speed.side_by_side import HEADINGS
 from tests.helpers import (
     ODD_SETTINGS,
+    let_another_run_come_first,
     refusal,
     skip_if_another_matplotlib_drew,
     status_without_reader,
@@ -407,6 +408,15 @@ def test_main_writes_what_it_measured(tmp_path, monkeypatch, capsys):
     for result in RESULTS[:8].itertuples():
         words = side_by_side.in_words(result).replace("µ", "u")
         assert f"\n{result.case}: {HEADINGS[result.contender]} {words}\n" in printed
+
+
+def test_two_benchmarks_may_write_into_one_folder_at_the_same_time(tmp_path, monkeypatch):
+    def write():
+        side_by_side.write(tmp_path, RESULTS, REPORT)
+
+    let_another_run_come_first(monkeypatch, "side_by_side.md", write)
+    write()
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_measured(
