@@ -1,6 +1,7 @@
 """What the tests of the grader share: a submission in a folder, and what is said of it."""
 
 import shutil
+import time
 from pathlib import Path
 
 from grading import measure, submissions
@@ -35,3 +36,18 @@ def faults_in(rows):
 
 def statuses(rows):
     return {row.status for row in rows.values()}
+
+
+def has_ended(pid):
+    """Wait for the end of a process, for a minute at most; return whether it has ended."""
+    import psutil
+
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True  # nobody has asked yet how it ended
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.01)
+    return False

@@ -1,12 +1,11 @@
 """A submission runs in processes of its own: what it does there changes nothing here."""
 
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.grading.judging import copy_right, faults_in, replace, rows_at, statuses
+from tests.grading.judging import copy_right, faults_in, has_ended, replace, rows_at, statuses
 
 ROOT = Path(__file__).parents[2]
 MODULES = "modules.py"
@@ -63,7 +62,7 @@ def test_an_endless_loop_ends_also_if_the_submission_disarms_the_alarm(tmp_path)
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no groups of processes")
 def test_what_a_submission_has_started_ends_with_it(tmp_path):
-    psutil = pytest.importorskip("psutil")
+    pytest.importorskip("psutil")
     note = tmp_path / "started.txt"
     (tmp_path / "ada").mkdir()
     (tmp_path / "ada" / MODULES).write_text(
@@ -72,18 +71,7 @@ def test_what_a_submission_has_started_ends_with_it(tmp_path):
         f"open({str(note)!r}, 'w').write(str(child.pid))\n"
     )
     rows_at(tmp_path / "ada")
-    pid = int(note.read_text())
-
-    def lives():
-        try:
-            return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return False
-
-    end = time.monotonic() + 60
-    while lives() and time.monotonic() < end:
-        time.sleep(0.01)
-    assert not lives()
+    assert has_ended(int(note.read_text()))
 
 
 def test_nothing_of_this_project_stands_in_for_a_file_of_a_submission(tmp_path):
