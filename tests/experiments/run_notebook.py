@@ -5,6 +5,7 @@
 Whoever changes what the notebook shows runs this and commits the result; test_notebook.py compares.
 """
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -22,6 +23,15 @@ def executed():
     folder = {"metadata": {"path": str(PATH.parent)}}
     NotebookClient(notebook, resources=folder, **options).execute()
     return notebook
+
+
+def edited(source, settings):
+    """Return the source of the cell of settings with other values."""
+    for name, value in settings.items():
+        assignment = rf"^( *{name} =) [^#\n]*"
+        assert re.search(assignment, source, re.M), name
+        source = re.sub(assignment, rf"\1 {value!r}  ", source, flags=re.M)
+    return source
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.browser import MS, button, need_browser, opened, wait_for_epoch, wait_for_frames
+from tests.experiments.run_notebook import edited
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "mlp_visualization.ipynb"
@@ -26,10 +27,13 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def jupyter(tmp_path_factory):
     """Start JupyterLab on a copy of the project, without anyone's settings; yield both places."""
+    import nbformat
+
     need_browser()
     folder = tmp_path_factory.mktemp("project")
-    for path in [*ROOT.glob("*.py"), NOTEBOOK]:
+    for path in ROOT.glob("*.py"):
         shutil.copy(path, folder)
+    nbformat.write(quick_notebook(), folder / NOTEBOOK.name)
     for wing in ("experiments", "figures", "playground", "speed"):
         shutil.copytree(ROOT / wing, folder / wing)
     token = secrets.token_hex()
@@ -46,6 +50,16 @@ def jupyter(tmp_path_factory):
     finally:
         server.terminate()
         server.wait()
+
+
+def quick_notebook():
+    """Return the notebook with settings for a shorter time; test_notebook.py runs it as it is."""
+    import nbformat
+
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    (settings,) = (cell for cell in notebook.cells if cell.id == "settings")
+    settings.source = edited(settings.source, {"epochs": 100, "n_seeds": 2})
+    return notebook
 
 
 def address_in(log, server):

@@ -11,6 +11,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from tests.experiments.run_notebook import edited
+
 PATH = Path(__file__).parents[2] / "mlp_visualization.ipynb"
 CHEAP = {"epochs": 3, "n_seeds": 10}
 
@@ -42,15 +44,6 @@ def cells():
 
     notebook = nbformat.read(PATH, as_version=4)
     return {cell.id: cell.source for cell in notebook.cells if cell.cell_type == "code"}
-
-
-def edited(source, settings):
-    """Return the source of the cell of settings with other values."""
-    for name, value in settings.items():
-        assignment = rf"^( *{name} =) [^#\n]*"
-        assert re.search(assignment, source, re.M), name
-        source = re.sub(assignment, rf"\1 {value!r}  ", source, flags=re.M)
-    return source
 
 
 def run_cell(source, names):
