@@ -8,13 +8,12 @@ Whoever changes what the notebook shows runs this and commits the result; test_n
 import re
 from pathlib import Path
 
-import nbformat
-
 PATH = Path(__file__).parent.parent.parent / "mlp_visualization.ipynb"
 
 
 def executed():
     """Return the notebook with the outputs of a run, as JupyterLab would save it."""
+    import nbformat
     from nbclient import NotebookClient
 
     notebook = nbformat.read(PATH, as_version=4)
@@ -35,6 +34,8 @@ def edited(source, settings):
 
 
 if __name__ == "__main__":
+    import nbformat
+
     outcome = executed()
     nbformat.write(outcome, PATH)
     print(f"wrote {PATH.name}, {PATH.stat().st_size / 1e6:.1f} MB")
