@@ -50,11 +50,16 @@ def is_same(moment, other):
     )
 
 
+def all_same(moments, others):
+    """Return whether as many Moments are the same, each as its counterpart, bit for bit."""
+    pairs = zip(moments, others, strict=True)
+    return all(is_same(moment, other) for moment, other in pairs)
+
+
 def are_same(run, other):
     """Return whether two runs are the same, bit for bit: each epoch, each change, each setting."""
     return (
-        len(run.moments) == len(other.moments)
-        and all(map(is_same, run.moments, other.moments))
+        all_same(run.moments, other.moments)
         and run.changes == other.changes
         and run.texts == other.texts
     )

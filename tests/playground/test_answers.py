@@ -91,7 +91,8 @@ def test_where_training_diverges_it_says_so_and_can_go_on_more_slowly(hidden_uni
     assert "below 100" in note
     run = answers.run
     assert 2 <= run.epoch < 100
-    assert all(np.isfinite(moment.params).all() for moment in run.moments)
+    params = np.array([moment.params for moment in run.moments])
+    assert np.isfinite(params).all()
     last = run.epoch
     ask(answers, "change", change={"epoch": last, **RATE})
     assert train_to(answers, last + 1) == ""

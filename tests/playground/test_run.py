@@ -11,7 +11,18 @@ from playground.problems import load_problem
 from playground.run import PROJECT, Code, Run
 from playground.settings import FIRST
 from tests.helpers import skip_without_compiled_loop
-from tests.playground.asking import BATCH, CHANGES, FOLD, PLANTED, POINT, RATE, SMALL, is_same, what
+from tests.playground.asking import (
+    BATCH,
+    CHANGES,
+    FOLD,
+    PLANTED,
+    POINT,
+    RATE,
+    SMALL,
+    all_same,
+    is_same,
+    what,
+)
 from train_mlp_numpy import evaluate, train
 
 
@@ -147,7 +158,7 @@ def test_going_back_and_on_gives_the_same_digits():
     run.go_back(2)
     assert len(run.moments) == 3
     advance(run, 3)
-    assert all(map(is_same, run.moments, once))
+    assert all_same(run.moments, once)
 
 
 @pytest.mark.parametrize("epoch", [0, 2])
@@ -161,7 +172,7 @@ def test_undo_brings_the_moment_before_a_change_back_and_keeps_nothing_of_it(cha
     assert run.changes == []
     assert len(run.moments) == epoch + 1
     advance(run, 4 - epoch)
-    assert all(map(is_same, run.moments, once))
+    assert all_same(run.moments, once)
 
 
 def test_changes_at_one_epoch_add_up_and_are_undone_one_by_one():
@@ -200,7 +211,7 @@ def test_a_point_is_learned_from_its_epoch_on_and_no_earlier():
         assert len(batch) == n_rows - 600
     assert run.data.x_train[-1].tolist() == [0.5, -2]
     assert run.data.y_train[-1].tolist() == [0, 1]
-    assert all(map(is_same, run.moments[:2], before[:2]))
+    assert all_same(run.moments[:2], before[:2])
     assert np.array_equal(run.moments[2].params, before[2].params)
     assert run.moments[2].metrics != before[2].metrics  # the point counts in them
 
@@ -242,7 +253,7 @@ def test_what_is_within_an_epoch_is_as_it_was_before_later_changes_and_leaves_th
     assert is_same(again, moment)
     assert np.array_equal(batch, same_batch)
     run.advance()
-    assert all(map(is_same, run.moments, expected.moments))
+    assert all_same(run.moments, expected.moments)
 
 
 # What cannot be done.

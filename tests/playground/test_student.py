@@ -23,6 +23,7 @@ from tests.playground.asking import (
     FOLD,
     PLANTED,
     SMALL,
+    all_same,
     are_same,
     ask,
     is_same,
@@ -188,7 +189,7 @@ def test_the_gradient_of_their_loss_is_what_trains(mine):
     answers = answers_of(mine)
     train_to(answers, 3)
     expected = plain_run(3, learning_rate="0.02").moments
-    assert all(map(is_same, answers.run.moments, expected))
+    assert all_same(answers.run.moments, expected)
 
 
 def test_losses_are_measured_by_this_project_on_their_forward_pass(mine):
