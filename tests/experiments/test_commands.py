@@ -1,5 +1,6 @@
 """What the three commands of experiments/ share."""
 
+import inspect
 import os
 import runpy
 import sys
@@ -54,6 +55,8 @@ def test_the_defaults_are_those_of_the_report_and_as_many_updates_at_batch_size_
     assert (by_epochs.max_steps, by_epochs.eval_freq) == (1500, 10)
     assert (by_updates.max_steps, by_updates.eval_freq) == (50 * 1500, 50 * 10)
     assert (by_epochs.seed, by_epochs.n_seeds) == (0, 100)
+    of_bugs = inspect.signature(gradient_bugs.verdicts).parameters
+    assert of_bugs["seeds"].default == range(5)
     animation = boundary.parse_flags(["--no_output"])
     assert (animation.max_steps, animation.batch_sizes) == (1500, [None, 16, 1])
 
