@@ -138,7 +138,7 @@ def let_another_run_come_first(monkeypatch, name, run):
     def replace_after_the_other(scratch, path):
         if Path(path).name == name:
             monkeypatch.setattr(os, "replace", replace)
-            monkeypatch.setattr(os, "getpid", lambda: 0)
+            monkeypatch.setattr(os, "getpid", lambda: 0)  # it is in the names of scratch files
             run()
         replace(scratch, path)
 

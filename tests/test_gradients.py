@@ -28,7 +28,7 @@ SEEDS = (0, 1, 2)
 # First what `forward` returns: the gradients below are checked against it.
 
 
-def test_linear_its_output_is_x_times_the_weight_plus_the_bias():
+def test_linear_returns_x_times_the_weight_plus_the_bias():
     layer = Linear(2, 3)
     layer.params["weight"] = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
     layer.params["bias"] = np.array([10.0, 20.0, 30.0])
@@ -36,18 +36,18 @@ def test_linear_its_output_is_x_times_the_weight_plus_the_bias():
     assert out.tolist() == [[11, 22, 33], [15, 27, 39]]
 
 
-def test_relu_its_output_is_x_where_x_is_positive_and_0_elsewhere():
+def test_relu_returns_x_where_x_is_positive_and_0_elsewhere():
     out = ReLU().forward(np.array([[-2.0, 0.0, 0.5, 3.0]]))
     assert out.tolist() == [[0, 0, 0.5, 3]]
 
 
-def test_softmax_its_output_is_exp_of_each_logit_over_their_sum_in_the_row():
+def test_softmax_returns_exp_of_each_logit_over_their_sum_in_the_row():
     logits = np.log([[1.0, 2.0, 5.0], [3.0, 3.0, 3.0]])
     probabilities = SoftMax().forward(logits)
     assert probabilities == pytest.approx(np.array([[1 / 8, 2 / 8, 5 / 8], [1 / 3, 1 / 3, 1 / 3]]))
 
 
-def test_cross_entropy_its_output_is_the_mean_of_minus_log_p_of_the_true_classes():
+def test_cross_entropy_returns_the_mean_of_minus_log_p_of_the_true_classes():
     predictions = np.array([[0.5, 0.5], [0.75, 0.25]])
     targets = np.array([[1.0, 0.0], [0.0, 1.0]])
     loss = CrossEntropy().forward(predictions, targets)
@@ -91,27 +91,27 @@ def error_of(checks_of_layer, gradient):
     return max(errors)
 
 
-def test_linear_its_weight_gradient_is_x_transposed_times_dout():
+def test_the_weight_gradient_of_linear_is_x_transposed_times_dout():
     assert error_of(linear_checks, "weight") < LIMIT
 
 
-def test_linear_its_bias_gradient_is_dout_summed_over_the_rows_of_the_batch():
+def test_the_bias_gradient_of_linear_is_dout_summed_over_the_rows_of_the_batch():
     assert error_of(linear_checks, "bias") < LIMIT
 
 
-def test_linear_its_input_gradient_is_dout_times_the_weight_transposed():
+def test_the_input_gradient_of_linear_is_dout_times_the_weight_transposed():
     assert error_of(linear_checks, "input") < LIMIT
 
 
-def test_relu_its_gradient_is_dout_where_its_input_was_positive_and_0_elsewhere():
+def test_the_gradient_of_relu_is_dout_where_its_input_was_positive_and_0_elsewhere():
     assert error_of(relu_checks, "input") < LIMIT
 
 
-def test_softmax_its_gradient_is_p_times_dout_minus_the_sum_of_dout_times_p():
+def test_the_gradient_of_softmax_is_p_times_dout_minus_the_sum_of_dout_times_p():
     assert error_of(softmax_checks, "input") < LIMIT
 
 
-def test_cross_entropy_its_gradient_for_the_logits_is_p_minus_y_over_n():
+def test_the_gradient_of_cross_entropy_for_the_logits_is_p_minus_y_divided_by_n():
     assert error_of(cross_entropy_checks, "logits") < LIMIT
 
 
@@ -140,7 +140,7 @@ def test_a_single_element_that_is_wrong_is_found_in_its_gradient_alone(name, fac
     class OneElementWrong(Linear):
         def backward(self, dout):
             dx = super().backward(dout)
-            gradients = {"input": dx, **self.grads}
+            gradients = {"input": dx, **self.grads}  # no copies: a change here is one there
             gradients[name].flat[1] *= factor
             return dx
 
@@ -203,7 +203,7 @@ def test_gradients_that_add_up_over_batches_are_found(monkeypatch):
     assert "MLP 3-7-2" in wrong_subjects()
 
 
-def test_a_relu_that_overwrites_its_input_is_told_so(monkeypatch):
+def test_the_error_names_a_forward_that_overwrites_its_input(monkeypatch):
     def forward(self, x):
         self.x = np.maximum(0, x, out=x)
         return x
@@ -214,11 +214,12 @@ def test_a_relu_that_overwrites_its_input_is_told_so(monkeypatch):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_networks_are_checked_where_no_relu_is_near_its_kink_and_every_row_passes(seed):
+def test_networks_are_checked_where_no_relu_is_near_its_kink_and_each_row_has_an_active_unit(seed):
     model = MLP(3, [2, 2], 3)
     check_network(3, [2, 2], 3, np.random.default_rng(seed), network=lambda *sizes: model)
     for layer in model.layers:
         if isinstance(layer, ReLU):
+            # At least KINK = 0.01 away, but for the small step of the last difference.
             assert np.abs(layer.x).min() > 9e-3
             assert (layer.x > 0).any(axis=1).all()
 
@@ -246,7 +247,7 @@ def test_the_numerical_gradient_is_right_to_nine_digits():
     assert gradient == pytest.approx(np.cos([[0.0], [1.0]]), abs=1e-9)
 
 
-def test_its_h_is_that_of_the_formula():
+def test_h_of_the_numerical_gradient_is_that_of_the_formula():
     gradient = numerical_gradient(lambda a: a[0] ** 3, np.array([2.0]), h=0.5)
     assert gradient.tolist() == [12 + 0.5**2]  # 3a^2 + h^2, exactly
 
@@ -320,7 +321,7 @@ def test_the_command_says_which_gradient_is_wrong_and_its_status_is_1(capsys, mo
 
 
 @pytest.mark.parametrize("error", [LIMIT, 0.5, math.inf, math.nan])
-def test_an_error_of_the_limit_or_more_is_wrong(error):
+def test_an_error_that_is_not_below_the_limit_is_wrong(error):
     right = Check("MLP 3-2", "weight_0", 20, 0.9 * LIMIT, in_network=True)
     wrong = Check("MLP 3-2", "bias_0", 20, error, in_network=True)
     also_wrong = Check("ReLU", "input", 20, error)
@@ -328,8 +329,15 @@ def test_an_error_of_the_limit_or_more_is_wrong(error):
     assert "right" in line_with(lines, "weight_0")
     assert "WRONG" in line_with(lines, "bias_0")
     assert "WRONG" in line_with(lines, "ReLU")
-    assert "60 elements" in lines[-1]
-    assert "2 of 3 rows" in lines[-1]
+
+
+def test_the_last_line_counts_the_elements_and_the_wrong_rows():
+    right = Check("MLP 3-2", "weight_0", 20, 0.9 * LIMIT, in_network=True)
+    wrong = Check("MLP 3-2", "bias_0", 20, LIMIT, in_network=True)
+    also_wrong = Check("ReLU", "input", 20, LIMIT)
+    last_line = table([right, wrong, also_wrong])[-1]
+    assert "60 elements" in last_line
+    assert "2 of 3 rows" in last_line
 
 
 def test_a_network_that_is_right_has_one_row_with_its_largest_error():
@@ -340,6 +348,6 @@ def test_a_network_that_is_right_has_one_row_with_its_largest_error():
     assert " 30 " in row
 
 
-def test_the_digits_of_an_error_are_told_from_the_limit_on():
+def test_an_error_is_printed_in_digits_if_it_reaches_the_limit():
     assert "e-08" not in error_text(0.9 * LIMIT)
     assert error_text(LIMIT) == "1.0e-07"

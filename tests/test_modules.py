@@ -85,20 +85,23 @@ def test_the_loss_of_perfect_predictions_is_the_float_0():
     assert repr(loss) == "0.0"  # no array, and not -0.0
 
 
-def test_the_loss_and_the_gradients_do_not_change_with_the_batch_size():
-    x, targets = small_batch()
+def loss_and_grads(x, targets):
+    """Return the loss of a new network for a batch, and its gradients."""
     model = MLP(3, [5], 4, 0)
     cross_entropy = CrossEntropy()
-    losses = []
-    grads = []
-    for rows in (x, np.concatenate([x, x])):
-        copies = len(rows) // len(x)
-        loss = cross_entropy.forward(model.forward(rows), np.tile(targets, (copies, 1)))
-        model.backward(cross_entropy.backward())
-        losses.append(loss)
-        grads.append(grads_of(model))
-    assert losses[1] == pytest.approx(losses[0], rel=1e-12)
-    for once, twice in zip(*grads, strict=True):
+    loss = cross_entropy.forward(model.forward(x), targets)
+    model.backward(cross_entropy.backward())
+    return loss, grads_of(model)
+
+
+def test_a_batch_with_each_row_twice_has_the_same_loss_and_gradients():
+    x, targets = small_batch()
+    loss, grads = loss_and_grads(x, targets)
+    x_twice = np.concatenate([x, x])
+    targets_twice = np.concatenate([targets, targets])
+    loss_of_twice, grads_of_twice = loss_and_grads(x_twice, targets_twice)
+    assert loss_of_twice == pytest.approx(loss, rel=1e-12)
+    for once, twice in zip(grads, grads_of_twice, strict=True):
         assert twice == pytest.approx(once, rel=1e-12, abs=1e-15)
 
 

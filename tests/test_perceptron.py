@@ -353,7 +353,7 @@ def test_the_boundary_goes_from_edge_to_edge_where_the_score_is_zero(figure, res
 
 
 @pytest.mark.parametrize("weights", [(0, 0, -1), (0, 1, 99)])
-def test_a_boundary_outside_the_panel_is_told(results, weights):
+def test_a_text_says_that_the_boundary_is_outside_the_panel(results, weights):
     moved = [result._replace(weights=np.array(weights)) for result in results]
     for axes in script.figure_1(moved).axes:
         (text,) = axes.texts
@@ -441,9 +441,10 @@ def test_learning_rate_epochs_and_seed_are_those_of_the_flags(small_figure, caps
 def test_repeats_add_the_mean_and_the_deviation_over_the_seeds(small_figure, capsys):
     script.main(["--repeats", "3", "--seed", "7", "--no_output"])
     _, *rows = capsys.readouterr().out.splitlines()
-    for row, *each in zip(rows, run_cases(7), run_cases(8), run_cases(9), strict=True):
-        first = each[0]
-        accuracies = [result.test_accuracy for result in each]
+    for row, first, second, third in zip(
+        rows, run_cases(7), run_cases(8), run_cases(9), strict=True
+    ):
+        accuracies = [result.test_accuracy for result in (first, second, third)]
         assert_accuracies(
             row,
             first.train_accuracy,

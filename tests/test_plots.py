@@ -213,7 +213,7 @@ def test_figure_3_shows_a_metric_and_the_report_s_marks(number, metric, label, s
         assert mark.get_color() == line.get_color()
 
 
-def test_training_and_test_can_be_told_by_colour_and_line_and_have_a_legend():
+def test_training_and_test_differ_in_colour_and_line_and_have_a_legend():
     for axes in plots.curves(history_of()).axes:
         train, test = axes.lines
         assert train.get_color() != test.get_color()

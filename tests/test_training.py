@@ -111,7 +111,9 @@ def test_full_batch_gives_the_parameters_of_scikit_learn():
     ("batch_size", "sizes"),
     [(1, [1] * 80), (7, [7] * 11 + [3]), (80, [80]), (5000, [80]), (None, [80])],
 )
-def test_each_epoch_visits_every_row_once_the_last_batch_may_be_short(moons, batch_size, sizes):
+def test_an_epoch_visits_each_row_once_and_only_its_last_batch_may_be_short(
+    moons, batch_size, sizes
+):
     model = Recorder(2, [3], 2, 0)
     train(model, moons, max_steps=1, batch_size=batch_size, rng=0)
     assert [len(batch) for batch in model.batches] == sizes
@@ -273,18 +275,22 @@ def test_the_defaults_are_those_of_the_assignment():
 # Divergence
 
 
+# Evaluated after epoch 1, the loss is infinite. Else the first loss that shows it is a batch's in
+# epoch 2.
 @pytest.mark.parametrize(("eval_freq", "epochs"), [(1, [0]), (100, [0, 1])])
-def test_training_that_diverges_stops_in_the_first_epoch_whose_loss_tells(moons, eval_freq, epochs):
-    ended = []
+def test_training_that_diverges_stops_at_the_first_loss_that_is_not_finite(
+    moons, eval_freq, epochs
+):
+    epochs_called = []
     with pytest.raises(FloatingPointError, match="learning rate"):
         train(
             MLP(2, [5, 5], 2, 0),
             moons,
             learning_rate=1e200,
             eval_freq=eval_freq,
-            callback=lambda epoch, metrics: ended.append(epoch),
+            callback=lambda epoch, metrics: epochs_called.append(epoch),
         )
-    assert ended == epochs
+    assert epochs_called == epochs
 
 
 @pytest.mark.parametrize("part", ["x_train", "x_test"])

@@ -139,12 +139,13 @@ def test_equal_updates_are_rounded_up_to_whole_epochs(tmp_path):
 
 
 def test_seconds_are_those_of_the_training_of_each_run(tmp_path, monkeypatch):
-    readings = (k**2 for k in itertools.count())  # so that no two runs take equally long
+    # Runs begin and end at 0 and 1, at 4 and 9, at 16 and 25: no two take equally long.
+    readings = (k**2 for k in itertools.count())
     clock = types.SimpleNamespace(perf_counter=lambda: next(readings))
     monkeypatch.setattr("experiments.study.time", clock)
     assert main("--output_dir", tmp_path) == 0
     assert read_runs(tmp_path)["seconds"].tolist() == [1, 5, 9, 13, 17, 21, 25, 29, 33]
-    assert summary_of(tmp_path)["seconds"].tolist() == [5, 17, 29]
+    assert summary_of(tmp_path)["seconds"].tolist() == [5, 17, 29]  # medians of three
 
 
 def endless_tasks(made):
@@ -182,7 +183,7 @@ def test_rows_are_those_of_their_runs_in_whatever_order_these_end(study, tmp_pat
     assert_same(runs_of(tmp_path), runs_of(study[0]), 1e-15)
 
 
-def test_as_many_runs_are_trained_at_a_time_as_are_asked_for_and_left(monkeypatch):
+def test_no_more_jobs_are_started_than_there_are_runs_left(monkeypatch):
     asked = []
 
     def recorded(tasks, n_jobs):
@@ -224,7 +225,9 @@ def test_resume_repeats_only_a_run_that_was_cut_off(unfinished, study, n_bytes, 
     assert f"{len(before)} of 9 runs are there already" in capsys.readouterr().out
     after = lines_of(unfinished)
     assert after[: len(before)] == before
-    assert len([json.loads(line) for line in after]) == 9  # whole, each of them
+    assert len(after) == 9
+    for line in after:
+        json.loads(line)  # fails if it is half a line
     assert_same(runs_of(unfinished), runs_of(study[0]))
 
 
@@ -294,12 +297,12 @@ def test_a_file_that_cannot_be_opened_is_an_error_of_the_argument(tmp_path, caps
 
 
 @pytest.mark.parametrize(
-    ("flag", "ours", "theirs"),
+    ("flag", "in_file", "asked_for"),
     [("--max_steps", "25", "26"), ("--dnn_hidden_units", "20", "20,5")],
 )
-def test_resume_refuses_other_settings_and_names_them(unfinished, flag, ours, theirs, capsys):
-    error = usage_error(capsys, flag, theirs, "--resume", "--output_dir", unfinished)
-    assert f"{flag} {ours}, not {theirs}" in error
+def test_resume_refuses_other_settings_and_names_them(unfinished, flag, in_file, asked_for, capsys):
+    error = usage_error(capsys, flag, asked_for, "--resume", "--output_dir", unfinished)
+    assert f"{flag} {in_file}, not {asked_for}" in error
 
 
 @pytest.mark.parametrize(
@@ -483,11 +486,11 @@ def test_workers_that_join_later_get_runs(cluster):
         client.wait_for_workers(1)
         runs = finished_runs_of_cluster(endless_tasks(made), client)
         next(runs)
-        assert len(made) == 2  # one waits for the one that is trained
+        assert len(made) == 2  # one is trained, and one waits
         cluster.scale(3)
         client.wait_for_workers(3)
         next(runs)
-        assert len(made) == 1 + 6
+        assert len(made) == 1 + 6  # one has ended; two for each of three workers
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """The notebook in JupyterLab in a real browser: it runs, and the playground in it plays.
 
+The tests are steps on one page: they need this order.
+
 python -m pytest -m browser
 """
 
@@ -150,7 +152,7 @@ def test_the_playground_plays_pauses_and_takes_what_is_typed(page):
     assert page.errors == []
 
 
-def test_when_the_kernel_is_gone_it_says_so_and_reopened_there_is_the_picture(page):
+def test_without_its_kernel_the_playground_says_so_and_after_a_reload_there_is_the_picture(page):
     page.get_by_role("menuitem", name="Kernel", exact=True).click()
     page.get_by_role("menuitem", name="Shut Down Kernel", exact=True).click()
     page.get_by_text("No Kernel").first.wait_for()

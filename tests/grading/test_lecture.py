@@ -1,6 +1,6 @@
-"""A value that comes of a known mistake is told in the words of that mistake.
+"""If a value is what a known mistake gives, the grader names the mistake.
 
-The values are computed here once more, in other ways than in lecture.py where there are any.
+The values are computed again here, with another formula where there is one.
 """
 
 import numpy as np
@@ -181,7 +181,7 @@ for name, (formula, _, values) in FORMULAS.items():
 
 
 @pytest.mark.parametrize(("formula", "words", "value"), MISTAKES)
-def test_a_known_mistake_is_told_in_its_words(formula, words, value):
+def test_a_known_mistake_is_named(formula, words, value):
     assert words in fault_of("", value, formula).words
 
 
@@ -192,14 +192,14 @@ def test_the_right_value_is_no_mistake(name):
 
 
 @pytest.mark.parametrize("name", FORMULAS)
-def test_no_mistake_of_the_lecture_is_left_out_here(name):
+def test_each_mistake_in_lecture_py_is_tried_here(name):
     (_, mistakes), _, values = FORMULAS[name]
     for words, _ in mistakes:
         is_here = any(key in words for key in values)
-        assert is_here or lecture.LEAKY in words, words
+        assert is_here or lecture.LEAKY in words, words  # of the slopes, a few are tried
 
 
-def test_a_gradient_of_a_network_is_told_from_those_of_known_mistakes():
+def test_the_gradients_of_a_network_and_of_its_known_mistakes_differ_as_they_should():
     p = softmax(LOGITS)
     dz = (p - Y) / N
     through_softmax = p * (dz - (p * dz).sum(axis=1, keepdims=True))
@@ -217,10 +217,11 @@ def test_a_gradient_of_a_network_is_told_from_those_of_known_mistakes():
         assert np.allclose(gradients[0][0], value)
 
 
-def test_an_accuracy_is_told_from_those_of_known_mistakes():
+def test_the_accuracy_and_those_of_its_known_mistakes_are_what_they_should_be():
     p = np.array([[1, 0, 0], [0.4, 0.3, 0.3], [0.1, 0.3, 0.6], [0.2, 0.5, 0.3], [0.9, 0.1, 0]])
     y = np.eye(3)[[0, 0, 1, 2, 0]]
-    expected = {  # of three right rows; the largest of the second one is below 1/2
+    # Rows 1, 2 and 5 are right. In row 2, the largest probability is below 1/2.
+    expected = {
         "the number of rows": 3,
         "wrong rows": 2 / 5,
         "rounds the probabilities": 2 / 5,

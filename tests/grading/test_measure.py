@@ -32,11 +32,11 @@ def reason_for(text, folder, **limits):
         ("print 'hello'", "SyntaxError"),
     ],
 )
-def test_what_a_file_does_when_it_is_imported_is_told(text, says, tmp_path):
+def test_what_a_file_does_when_it_is_imported_is_reported(text, says, tmp_path):
     assert says in reason_for(text, tmp_path)
 
 
-def test_an_error_is_told_with_the_innermost_line_of_the_submission(tmp_path):
+def test_an_error_is_reported_with_the_innermost_line_of_the_submission(tmp_path):
     copy_right(tmp_path, MODULES)
     old = "return np.where(x > 0, x, 0)"
     replace(tmp_path / MODULES, old, "return rectified(x)")

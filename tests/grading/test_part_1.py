@@ -186,7 +186,7 @@ SEVERAL = {
 
 
 @pytest.mark.parametrize(("pairs", "says"), SEVERAL.values(), ids=SEVERAL)
-def test_several_faults_are_all_told(pairs, says, rows_of):
+def test_several_faults_are_all_named(pairs, says, rows_of):
     faults = faults_in(rows_of(changed(*pairs)))
     assert [check for check, _ in faults] == [check for check, _ in says], faults
     for (_, words), (_, expected) in zip(faults, says, strict=True):
@@ -396,7 +396,7 @@ def test_weights_for_two_classes_are_not_judged_with_a_reason(rows_of):
 
 
 @pytest.mark.parametrize("body", ["pass", "self.forward(x)"])
-def test_a_training_that_never_ends_is_stopped_and_told(body, rows_of, monkeypatch):
+def test_a_training_that_never_ends_is_stopped_and_reported(body, rows_of, monkeypatch):
     monkeypatch.setattr("grading.part_1.student.SECONDS", 0.5)
     rows = rows_of(changed((LOOP, f"while True:\n            {body}\n        {LOOP}")))
     [(check, words)] = faults_in(rows)
@@ -405,7 +405,7 @@ def test_a_training_that_never_ends_is_stopped_and_told(body, rows_of, monkeypat
     assert rows[STEP].status == "not judged"
 
 
-def test_a_training_until_no_point_is_misclassified_is_told_and_its_step_judged(
+def test_a_training_until_no_point_is_misclassified_is_reported_and_its_step_judged(
     rows_of, monkeypatch
 ):
     monkeypatch.setattr("grading.part_1.student.SECONDS", 1)

@@ -261,7 +261,7 @@ SEVERAL = {
 
 
 @pytest.mark.parametrize(("changes", "says"), SEVERAL.values(), ids=SEVERAL)
-def test_several_faults_are_all_told(changes, says, folder):
+def test_several_faults_are_all_named(changes, says, folder):
     for file, old, new in changes:
         replace(folder / file, old, new)
     rows, _ = rows_at(folder)

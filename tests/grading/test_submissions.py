@@ -250,13 +250,13 @@ def test_a_multilayer_perceptron_is_no_perceptron(tmp_path):
         ("hello.py", "perceptron.py, modules.py"),
     ],
 )
-def test_a_folder_without_a_solution_is_told_what_to_do(file, says, tmp_path):
+def test_for_a_folder_without_a_solution_it_says_what_to_do(file, says, tmp_path):
     put(tmp_path / "ada", f"deep/{file}", text="")
     assert says in refusal_of(tmp_path / "ada")
     assert file in refusal_of(tmp_path / "ada")
 
 
-def test_an_empty_folder_is_told_to_be_empty(tmp_path):
+def test_an_empty_folder_is_called_empty(tmp_path):
     assert "empty" in refusal_of(tmp_path)
 
 

@@ -126,7 +126,7 @@ def test_no_run_is_longer_than_what_can_be_kept(monkeypatch, all_time):
     assert content["texts"]["epochs"] == "5"  # and not 3 more than 4
 
 
-def test_some_batches_of_an_epoch_are_told_with_their_rows():
+def test_the_answer_on_some_batches_of_an_epoch_has_their_rows():
     answers = trained(2)
     content = ask(answers, "train_batches", epoch=1, n_batches=2)
     moment, rows = answers.run.within_epoch(1, 2)
@@ -280,7 +280,7 @@ LATE = {**POINT, "epoch": 2}
         (json.dumps({**GOOD, "noise": "loud"}), "Noise: 'loud'"),
     ],
 )
-def test_what_is_no_state_is_told_and_the_run_stays(text, told):
+def test_what_is_no_state_is_refused_and_the_run_stays(text, told):
     answers = trained(1)
     run = answers.run
     content, arrays = answers.answer({"ask": "restore", "values": {"text": text}})
@@ -312,7 +312,7 @@ def test_what_is_no_state_is_told_and_the_run_stays(text, told):
         ({"ask": "undo"}, "no change to take back"),
     ],
 )
-def test_a_question_that_cannot_be_answered_is_told_and_the_run_stays(question, told):
+def test_a_question_that_cannot_be_answered_is_refused_and_the_run_stays(question, told):
     answers = trained(1)
     run = answers.run
     content, arrays = answers.answer(question)
@@ -351,13 +351,14 @@ def test_each_of_twenty_seeds_ends_as_a_run_of_its_own(all_time):
     assert are_same(answers.run, trained(1).run)
 
 
-def test_seeds_come_in_slices(no_time):
+def test_an_answer_trains_only_a_part_of_the_seeds(no_time):
     answers = Answers(SMALL | {"epochs": "2"})
     content = ask(answers, "try_seeds", texts={})
     n_ends = [len(content["seeds"]["ends"])]
     while n_ends[-1] < 20:
         content = ask(answers, "try_seeds")
         n_ends.append(len(content["seeds"]["ends"]))
+    # An answer trains for one epoch, and each seed has two: 0, 1, 1, 2, 2 and so on up to 20.
     assert n_ends == [n_epochs // 2 for n_epochs in range(1, 41)]
     assert ask(answers, "try_seeds")["seeds"] == content["seeds"]  # there are no more
 
@@ -379,7 +380,7 @@ def code_with(biases, run_epoch):
     return Code(new_network, epoch_runner)
 
 
-def test_the_bound_between_two_groups_is_told_when_all_have_ended(no_time):
+def test_there_is_a_bound_between_two_groups_when_all_have_ended(no_time):
     code = code_with([[0, 0], [3, -3]], run_epoch=lambda model: None)
     answers = Answers(SMALL | {"epochs": "1"}, lambda: code)
     seeds = ask(answers, "try_seeds", texts={})["seeds"]
@@ -414,5 +415,6 @@ def test_seeds_are_kept_for_another_seed_alone(question, texts, are_kept, no_tim
     else:
         state = {**answers.run.texts, **texts, "changes": [], "epoch": 0}
         content = ask(answers, question, text=json.dumps(state))
-    assert content["texts"].items() >= texts.items()
+    for name, text in texts.items():
+        assert content["texts"][name] == text
     assert (content["seeds"] is not None) == are_kept

@@ -116,7 +116,7 @@ def test_the_loss_that_is_drawn_is_the_loss_that_was_trained(page, server):
     assert page.errors == []
 
 
-def test_pictures_of_another_network_are_told_to_be_wrong(page, server):
+def test_pictures_of_another_network_are_called_wrong(page, server):
     model = run_of(server).model
     forward = model.forward
     model.forward = lambda x: forward(2 * x)
@@ -246,7 +246,7 @@ def test_a_question_goes_when_what_it_asks_about_changes(page):
     assert page.locator(".question").inner_text() == ""
 
 
-def test_a_value_that_is_not_valid_is_told_and_the_last_valid_one_stays(page):
+def test_a_value_that_is_not_valid_is_refused_and_the_last_valid_one_stays(page):
     type_into(page, "Learning rate", "<b>fast</b>")
     page.locator(".note", has_text="Learning rate: '<b>fast</b>'").wait_for()  # as text, not HTML
     assert page.get_by_label("Learning rate").input_value() == "0.01"
@@ -284,7 +284,7 @@ def test_a_tab_that_was_forgotten_goes_on_from_its_state_with_what_was_asked(pag
     assert run_of(server).texts["seed"] == "9"
 
 
-def test_where_no_run_can_begin_it_is_told_and_can_be_tried_again(browser):
+def test_where_no_run_can_begin_it_says_so_and_can_try_again(browser):
     is_broken = [True]
 
     def new_answers():
@@ -306,7 +306,7 @@ def test_where_no_run_can_begin_it_is_told_and_can_be_tried_again(browser):
     server.server_close()
 
 
-def test_without_a_server_a_dragged_fold_goes_back_and_that_is_told(page, server):
+def test_without_a_server_a_dragged_fold_goes_back_and_it_says_so(page, server):
     button(page, "To the end").click()
     wait_for_epoch(page, 40)
     page.get_by_label("Unit", exact=True).select_option("2")
@@ -356,7 +356,7 @@ def test_each_of_several_fast_keys_moves_the_fold(page, server):
     assert bias == pytest.approx(before - 5 * step * weight, rel=1e-4)
 
 
-def test_training_that_diverges_is_told_with_the_remedy(page):
+def test_training_that_diverges_is_reported_with_the_remedy(page):
     type_into(page, "Hidden units", "20")
     type_into(page, "Learning rate", "100")
     type_into(page, "Batch size", "full")

@@ -75,7 +75,7 @@ def test_a_wrong_flag_is_refused_in_one_line_before_any_work(
     assert re.search(told, refusal(main, flags, capsys))
 
 
-def test_a_folder_without_the_files_is_told(tmp_path, capsys):
+def test_a_folder_without_the_files_is_refused(tmp_path, capsys):
     assert main([str(tmp_path / "mine")]) == 1
     printed = capsys.readouterr()
     (line,) = printed.err.splitlines()

@@ -273,7 +273,7 @@ def test_what_is_within_an_epoch_is_as_it_was_before_later_changes_and_leaves_th
         ("epochs", "20001", "Epochs: '20001' .* 20000"),
     ],
 )
-def test_a_setting_that_is_not_valid_is_told_with_what_would_be(name, text, told):
+def test_the_error_for_a_setting_says_what_would_be_valid(name, text, told):
     with pytest.raises(ValueError, match=told):
         new_run(**{name: text})
 
@@ -298,7 +298,7 @@ def test_a_setting_that_is_not_valid_is_told_with_what_would_be(name, text, told
         ({"what": []}, "is not a change"),
     ],
 )
-def test_a_change_that_cannot_be_made_is_told_and_leaves_the_run_as_it_was(change, told):
+def test_a_change_that_cannot_be_made_is_refused_and_leaves_the_run_as_it_was(change, told):
     run = new_run(2)
     moments = run.moments
     with pytest.raises(ValueError, match=told):

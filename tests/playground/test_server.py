@@ -201,7 +201,7 @@ def test_what_is_no_question_is_refused_and_the_server_goes_on(
     ("question", "values", "told"),
     [("dance", {}, "no question 'dance'"), ("train", {"n": 1}, "'n'"), ("show", [1], "list")],
 )
-def test_a_wrong_question_is_told_in_the_answer(question, values, told, server):
+def test_the_answer_to_a_wrong_question_says_what_is_wrong(question, values, told, server):
     ask(server, "show")
     body = json.dumps({"ask": question, "tab": "a", "values": values})
     status, text = request(server, "POST", "/ask", body)
@@ -251,7 +251,7 @@ def test_a_tab_that_is_gone_begins_again_from_its_state():
         assert (content["goal"], content["texts"]["seed"]) == (5, "3")
 
 
-def test_a_folder_that_is_broken_by_now_is_told_in_the_answer(tmp_path):
+def test_the_answer_says_that_the_folder_is_broken_by_now(tmp_path):
     load_code = partial(student.load, tmp_path)
     explain = partial(student.explained_in, tmp_path)
     with serving(partial(Answers, SMALL, load_code, explain), explain) as server:

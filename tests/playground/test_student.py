@@ -205,7 +205,7 @@ def test_losses_are_measured_by_this_project_on_their_forward_pass(mine):
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_a_file_that_is_missing_is_told_with_who_writes_it(file, mine):
+def test_the_error_for_a_missing_file_says_what_writes_it(file, mine):
     (mine / file).unlink()
     assert re.search(rf"no {file}.*grading\.starter", refusal(mine))
 
@@ -213,12 +213,12 @@ def test_a_file_that_is_missing_is_told_with_who_writes_it(file, mine):
 @pytest.mark.parametrize(
     ("file", "name"), [("modules.py", "CrossEntropy"), ("mlp_numpy.py", "MLP")]
 )
-def test_a_class_that_is_missing_is_told(file, name, mine):
+def test_a_missing_class_is_named(file, name, mine):
     edit(mine / file, f"class {name}:", f"class My{name}:")
     assert re.search(f"{file} .* {name}", refusal(mine))
 
 
-def test_what_is_not_written_yet_is_told_with_its_line(tmp_path):
+def test_what_is_not_written_yet_is_named_with_its_line(tmp_path):
     for file in FILES:
         (tmp_path / file).write_text(starter(file), "utf-8")
     place, message = refusal(tmp_path).split(": ")
@@ -236,7 +236,7 @@ def test_what_is_not_written_yet_is_told_with_its_line(tmp_path):
         ("mlp_numpy.py", "layer.forward(out)", "layer.forwards(out)", "'forwards'"),
     ],
 )
-def test_what_cannot_run_is_told_with_its_line(file, old, new, told, mine):
+def test_what_cannot_run_is_named_with_its_line(file, old, new, told, mine):
     line = edit(mine / file, old, new)
     message = refusal(mine)
     assert re.match(f"{file}, line {line}[,:]", message)
@@ -253,7 +253,7 @@ def test_what_cannot_run_is_told_with_its_line(file, old, new, told, mine):
         ("mlp_numpy.py", "linear.params[name] = linear", "linear.params[name] = liner", "'liner'"),
     ],
 )
-def test_what_fails_in_training_is_told_with_its_line_and_the_network_stays(
+def test_what_fails_in_training_is_named_with_its_line_and_the_network_stays(
     file, old, new, told, mine
 ):
     line = edit(mine / file, old, new)
@@ -282,12 +282,12 @@ def test_what_fails_in_training_is_told_with_its_line_and_the_network_stays(
         ("mlp_numpy.py", "n_classes, rng=None", "n_classes", "rng.*starter"),
     ],
 )
-def test_a_network_of_another_form_is_told_with_what_is_needed(file, old, new, told, mine):
+def test_the_error_for_a_network_of_another_form_says_what_is_needed(file, old, new, told, mine):
     edit(mine / file, old, new)
     assert re.search(told, refusal(mine))
 
 
-def test_a_gradient_of_another_shape_is_told_and_training_can_go_on_when_it_is_mended(mine):
+def test_a_gradient_of_another_shape_is_reported_and_training_goes_on_when_it_is_mended(mine):
     right = 'self.grads["bias"] = dout.sum(axis=0)'
     wrong = 'self.grads["bias"] = dout'
     edit(mine / "modules.py", right, wrong)
@@ -300,18 +300,18 @@ def test_a_gradient_of_another_shape_is_told_and_training_can_go_on_when_it_is_m
     assert ask(answers, "train", n_epochs=1)["note"] == ""
 
 
-def test_a_file_that_ends_the_program_is_told(mine):
+def test_a_file_that_ends_the_program_is_reported(mine):
     answers = answers_of(mine)
     edit(mine / "modules.py", "import numpy as np", "import numpy as np\nraise SystemExit(3)")
     assert "SystemExit: 3" in ask(answers, "new_run", texts={})["note"]
 
 
-def test_a_network_without_a_list_of_its_layers_is_told(mine):
+def test_a_network_without_a_list_of_its_layers_is_refused(mine):
     rename(mine / "mlp_numpy.py", "self.layers", "self.parts")
     assert "`layers`" in refusal(mine)
 
 
-def test_right_solutions_that_draw_weights_of_their_own_are_told_of_rng():
+def test_the_error_for_weights_drawn_without_our_generator_mentions_rng():
     message = refusal(ROOT / "tests" / "grading" / "right")
     assert "rng" in message
     assert "(n_inputs, n_hidden, n_classes)" in message  # what theirs takes
@@ -336,7 +336,7 @@ def test_a_new_run_takes_the_files_as_they_are_now_however_quick_the_edit(mine):
     assert answers.run.linears[0].params["weight"] == pytest.approx(4 * weights)
 
 
-def test_a_broken_edit_is_told_and_leaves_the_run_that_was_there(mine):
+def test_a_broken_edit_is_reported_and_leaves_the_run_that_was_there(mine):
     answers = answers_of(mine)
     train_to(answers, 2)
     line = edit(mine / "modules.py", "return np.maximum(0, x)", "return np.maximum(0, x")

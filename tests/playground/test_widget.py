@@ -55,7 +55,7 @@ def test_a_run_is_saved_as_a_page(tmp_path):
     assert "</html>" in (tmp_path / "run.html").read_text(encoding="utf-8")
 
 
-def test_a_setting_that_is_not_there_or_not_valid_is_told():
+def test_a_setting_that_is_not_there_or_not_valid_is_refused():
     with pytest.raises(ValueError, match=r"'units'.*hidden_units"):
         Playground(units=3)
     with pytest.raises(ValueError, match="Batch size: '0'"):

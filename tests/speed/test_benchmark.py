@@ -324,7 +324,7 @@ def test_all_contenders_are_measured_but_those_not_installed(capfd):
 @pytest.mark.parametrize(
     ("seconds", "words"), [(12.345, "12.3 s"), (0.0789, "78.9 ms"), (2.5e-7, "0.25 µs")]
 )
-def test_times_are_told_in_three_digits(seconds, words):
+def test_times_are_written_in_three_digits(seconds, words):
     result = Result("a case", "jax_scan", seconds, seconds, seconds, ratio=1234.5)
     assert side_by_side.in_words(result) == f"{words} (1230x)"
     assert side_by_side.in_words(result._replace(contender="compiled_loop")) == words

@@ -407,7 +407,7 @@ def test_without_numba_it_says_what_to_install(monkeypatch, import_anew):
         import_anew()
 
 
-def test_a_numba_that_fails_is_told_with_its_version(monkeypatch, import_anew, tmp_path):
+def test_the_error_of_a_numba_that_fails_has_its_version(monkeypatch, import_anew, tmp_path):
     (tmp_path / "numba.py").write_text("raise SystemError('initialization failed')")
     monkeypatch.delitem(sys.modules, "numba")
     monkeypatch.syspath_prepend(tmp_path)
