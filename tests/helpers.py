@@ -152,15 +152,18 @@ ORANGE = "#E69F00"  # class 1
 GREEN = "#009E73"  # class 2
 
 
-def skip_if_another_matplotlib_drew(path):
-    """Skip a comparison with this PNG file where it names another version than the running one.
+def skip_if_another_matplotlib_drew(png):
+    """Skip a comparison with this picture where it names another version than the running one.
 
     Another version may place and smooth the same picture differently.
+
+    Args:
+        png: a path, or an open file.
     """
-    with Image.open(path) as image:
+    with Image.open(png) as image:
         software = image.info["Software"]
     if not software.startswith(f"Matplotlib version{matplotlib.__version__},"):
-        pytest.skip(f"{path.name} was drawn by {software}")
+        pytest.skip(f"the picture was drawn by {software}")
 
 
 def pixels(figure):
