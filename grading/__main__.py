@@ -68,13 +68,14 @@ def grade_and_report(args):
     """Grade all submissions, print and write the results; return the exit status."""
     measure.start_server(for_many=len(args.submissions) > 1)  # it imports while we do
     order = [submission.name for submission in args.submissions]
+    found = {}
     results = []
     with warnings.catch_warnings(), closing(graded(args)) as coming:
         # joblib's warning, if an error or Ctrl-C ends the work early
         warnings.filterwarnings("ignore", ".*tasks which were still being", UserWarning)
         for result in coming:
-            results.append(result)
-            results.sort(key=lambda result: order.index(result.name))
+            found[result.name] = result
+            results = [found[name] for name in order if name in found]
             if args.output_dir is not None:
                 save(args.output_dir, result, results)
     width = min(max(shutil.get_terminal_size().columns, 40), 100)

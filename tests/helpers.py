@@ -131,18 +131,23 @@ def watch_replacements(monkeypatch):
     return sizes
 
 
-def let_another_run_come_first(monkeypatch, name, run):
-    """Call `run`, as if in another process, when the file `name` is about to be put in place."""
+def run_twice_at_once(run, name):
+    """Call `run`, and again, as if in another process, when it is about to put `name` in place."""
     replace = os.replace
+    has_come = []
 
     def replace_after_the_other(scratch, path):
-        if Path(path).name == name:
-            monkeypatch.setattr(os, "replace", replace)
-            monkeypatch.setattr(os, "getpid", lambda: 0)  # it is in the names of scratch files
-            run()
+        if Path(path).name == name and not has_come:
+            has_come.append(True)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(os, "getpid", lambda: 0)  # it is in the names of scratch files
+                run()
         replace(scratch, path)
 
-    monkeypatch.setattr(os, "replace", replace_after_the_other)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "replace", replace_after_the_other)
+        run()
+    assert has_come, f"{name} was not put in place by os.replace"
 
 
 # Below is what the tests of pictures share.

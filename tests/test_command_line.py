@@ -22,9 +22,9 @@ from tests.helpers import (
     ODD_SETTINGS,
     all_equal,
     help_text,
-    let_another_run_come_first,
     params_of,
     refusal,
+    run_twice_at_once,
     skip_without_compiled_loop,
     status_without_reader,
     watch_replacements,
@@ -284,17 +284,14 @@ def test_a_file_that_is_there_survives_a_failed_write(small_figures, tmp_path, m
 
 
 @pytest.mark.parametrize("name", [FIGURE_1, *FILES])
-def test_two_runs_into_one_folder_at_the_same_time_succeed(
-    small_figures, tmp_path, monkeypatch, name
-):
+def test_two_runs_into_one_folder_at_the_same_time_succeed(small_figures, tmp_path, name):
     main = perceptron.main if name == FIGURE_1 else short_trainer
     statuses = []
 
     def run():
         statuses.append(main(["--output_dir", str(tmp_path)]))
 
-    let_another_run_come_first(monkeypatch, name, run)
-    run()
+    run_twice_at_once(run, name)
     assert statuses == [0, 0]
     assert not list(tmp_path.glob("*.tmp"))
 
@@ -357,6 +354,15 @@ def test_progress_is_about_twenty_lines_from_the_first_epoch_to_the_last(default
     assert 15 <= len(lines) <= 25
     assert lines[0].startswith("epoch 0: ")
     assert lines[-1].startswith("epoch 1500: ")
+
+
+def test_a_line_of_progress_has_the_training_loss_and_the_test_accuracy(default_lines):
+    (progress,) = [line for line in default_lines if line.startswith("epoch 1500: ")]
+    (train,) = [line for line in default_lines if line.startswith("train: ")]
+    (test,) = [line for line in default_lines if line.startswith("test: ")]
+    loss, percent = re.findall(r"\d+\.\d+", progress)
+    assert f"loss {loss}," in train
+    assert f"accuracy {percent} %" in test
 
 
 def test_the_last_epoch_and_the_seconds_of_training_are_printed_last(monkeypatch, capsys):

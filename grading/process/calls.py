@@ -1,7 +1,6 @@
 """Calls the functions of a submission. Nothing is given to a parameter that is not understood."""
 
 import inspect
-from functools import cache
 
 from grading.process.raised import NotUnderstood
 
@@ -47,7 +46,6 @@ def role_of(name):
     return ROLE_OF.get(name.lower().replace("_", ""))
 
 
-@cache
 def parameters_of(function):
     try:
         parameters = inspect.signature(function).parameters.values()

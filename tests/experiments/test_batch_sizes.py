@@ -13,16 +13,17 @@ import subprocess
 import sys
 import threading
 import time
-import types
 from pathlib import Path
 
 import joblib
 import numpy as np
 import pytest
+from joblib.parallel import ThreadingBackend
 from matplotlib.figure import Figure
 
 from experiments import batch_sizes
 from experiments.cluster import finished_runs_of_cluster
+from experiments.runs import train_from_seed
 from experiments.study import Study, finished_runs, read_runs
 from mlp_numpy import MLP
 from tests.experiments.tables import assert_same, runs_of, summary_of
@@ -70,9 +71,19 @@ def study(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def empty_figure(monkeypatch):
-    """Draw nothing in Figure 4, which takes longer than the rest; `study` has drawn it."""
-    monkeypatch.setattr(batch_sizes, "draw", lambda *_: Figure())
+def drawn(monkeypatch):
+    """Draw nothing in Figure 4, which takes longer than the rest; return what it was given last.
+
+    The fixture `study` has drawn it.
+    """
+    given = {}
+
+    def figure_4(histories, title, x, with_report):
+        given.update(title=title, x=x, with_report=with_report)
+        return Figure()
+
+    monkeypatch.setattr(batch_sizes, "figure_4", figure_4)
+    return given
 
 
 @pytest.fixture
@@ -117,16 +128,17 @@ def test_what_is_printed_is_the_summary(study):
     assert re.findall(r"^wrote .*/(.*)$", printed, re.M) == RESULTS
 
 
-def test_the_report_stands_beside_its_own_settings_however_they_are_written(capsys):
+def test_the_report_stands_beside_its_own_settings_however_they_are_written(drawn, capsys):
     flags = ["--n_samples=1_000", "--max_steps=1500", "--learning_rate=1e-2", "--noise=.20"]
     assert main(*flags, "--batch_sizes=400,full", "--n_seeds=1", "--no_output") == 0
     printed = capsys.readouterr().out
     assert re.search(r"^batch size .* report$", printed, re.M)
     assert re.search(r"^full .* 86.88 / 84.50$", printed, re.M)
     assert re.search(r"^400 .* -$", printed, re.M)
+    assert drawn["with_report"]
 
 
-def test_equal_updates_are_rounded_up_to_whole_epochs(tmp_path):
+def test_equal_updates_are_rounded_up_to_whole_epochs(tmp_path, drawn):
     budget = ["--budget=updates", "--max_steps=15", "--eval_freq=7"]
     assert main(*budget, "--output_dir", tmp_path) == 0
     epochs = {}
@@ -136,16 +148,26 @@ def test_equal_updates_are_rounded_up_to_whole_epochs(tmp_path):
     # Epochs of 7 updates, of 3 and of one.
     assert epochs == {"7": [0, 1, 2, 3], "16": [0, 2, 4, 5], "full": [0, 7, 14, 15]}
     assert summary_of(tmp_path)["updates"].tolist() == [21, 15, 15]
+    assert drawn["x"] == "updates"
+    assert "3 runs" in drawn["title"]
+    assert "15 updates" in drawn["title"]
+    assert not drawn["with_report"]
 
 
 def test_seconds_are_those_of_the_training_of_each_run(tmp_path, monkeypatch):
-    # Runs begin and end at 0 and 1, at 4 and 9, at 16 and 25: no two take equally long.
-    readings = (k**2 for k in itertools.count())
-    clock = types.SimpleNamespace(perf_counter=lambda: next(readings))
-    monkeypatch.setattr("experiments.study.time", clock)
+    now = 0
+    durations = itertools.count(1)  # no two runs take equally long
+
+    def slow_train(*args, **options):
+        nonlocal now
+        now += next(durations)
+        return train_from_seed(*args, **options)
+
+    monkeypatch.setattr("experiments.study.train_from_seed", slow_train)
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
     assert main("--output_dir", tmp_path) == 0
-    assert read_runs(tmp_path)["seconds"].tolist() == [1, 5, 9, 13, 17, 21, 25, 29, 33]
-    assert summary_of(tmp_path)["seconds"].tolist() == [5, 17, 29]  # medians of three
+    assert read_runs(tmp_path)["seconds"].tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert summary_of(tmp_path)["seconds"].tolist() == [2, 5, 8]  # medians of three
 
 
 def endless_tasks(made):
@@ -196,6 +218,13 @@ def test_no_more_jobs_are_started_than_there_are_runs_left(monkeypatch):
     assert asked == [5, 9]
 
 
+class InBatches(ThreadingBackend):
+    """Threads that are given ten runs at a time, as joblib gives short ones to its processes."""
+
+    def compute_batch_size(self):
+        return 10
+
+
 def test_a_run_that_has_finished_does_not_wait_for_one_that_began_before(monkeypatch):
     first_may_end = threading.Event()
 
@@ -205,7 +234,7 @@ def test_a_run_that_has_finished_does_not_wait_for_one_that_began_before(monkeyp
         return number
 
     monkeypatch.setattr("experiments.study.train_run", train_run)
-    with joblib.parallel_config("threading"):
+    with joblib.parallel_config(InBatches()):
         runs = finished_runs(([number] for number in range(20)), n_jobs=2)
         assert next(runs) == 1
         first_may_end.set()

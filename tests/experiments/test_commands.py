@@ -1,6 +1,5 @@
 """What the three commands of experiments/ share."""
 
-import inspect
 import os
 import runpy
 import sys
@@ -12,7 +11,7 @@ from experiments import batch_sizes, boundary, gradient_bugs
 from tests.helpers import (
     ODD_SETTINGS,
     help_text,
-    let_another_run_come_first,
+    run_twice_at_once,
     status_without_reader,
 )
 
@@ -49,24 +48,24 @@ def test_ctrl_c_ends_it_with_status_130_and_without_a_traceback(
     assert capsys.readouterr().err == ""
 
 
-def test_the_defaults_are_those_of_the_report_and_as_many_updates_at_batch_size_16():
+def test_a_study_has_100_seeds_from_0_on_and_as_many_updates_as_the_report_at_batch_size_16():
     _, by_epochs = batch_sizes.parse_flags(["--no_output"])
     _, by_updates = batch_sizes.parse_flags(["--no_output", "--budget", "updates"])
     assert (by_epochs.max_steps, by_epochs.eval_freq) == (1500, 10)
     assert (by_updates.max_steps, by_updates.eval_freq) == (50 * 1500, 50 * 10)
     assert (by_epochs.seed, by_epochs.n_seeds) == (0, 100)
-    of_bugs = inspect.signature(gradient_bugs.verdicts).parameters
-    assert of_bugs["seeds"].default == range(5)
+
+
+def test_the_animation_has_the_report_s_epochs_and_three_batch_sizes():
     animation = boundary.parse_flags(["--no_output"])
     assert (animation.max_steps, animation.batch_sizes) == (1500, [None, 16, 1])
 
 
-def test_two_animations_may_be_written_to_one_folder_at_the_same_time(tmp_path, monkeypatch):
+def test_two_animations_may_be_written_to_one_folder_at_the_same_time(tmp_path):
     def run():
         assert boundary.main([*FEW, f"--output_dir={tmp_path}"]) == 0
 
-    let_another_run_come_first(monkeypatch, "boundary.gif", run)
-    run()
+    run_twice_at_once(run, "boundary.gif")
     assert [path.name for path in tmp_path.iterdir()] == ["boundary.gif"]
 
 

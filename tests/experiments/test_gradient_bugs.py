@@ -50,6 +50,19 @@ def test_a_network_that_diverged_is_counted_not_averaged():
     assert table["test accuracy, %"].tolist() == ["2 of 3 diverged"]
 
 
+def test_five_networks_are_trained_with_each_bug(monkeypatch):
+    n_trained = []
+    train = gradient_bugs.accuracies_with
+
+    def counted(bug, data, seeds, **options):
+        n_trained.append(len(seeds))
+        return train(bug, data, [], **options)
+
+    monkeypatch.setattr(gradient_bugs, "accuracies_with", counted)
+    gradient_bugs.verdicts(load_data(n_samples=60), bugs=["ReLU mask missing"])
+    assert n_trained == [5, 5]
+
+
 @pytest.mark.slow
 def test_the_table_of_the_readme_is_what_the_command_prints():
     readme = Path(gradient_bugs.__file__).with_name("README.md").read_text(encoding="utf-8")

@@ -41,7 +41,8 @@ class Case:
         name: that of its folder.
         part: the part of the assignment that it is about, or "all".
         truth: the status that is due: right, wrong, to do or not judged.
-        says: words of what must be said of it, in the order of the checks, and nothing else.
+        says: for each sentence of the grader, in the order of the checks, some words of it. There
+            must be no other sentence.
         without: files of cases/base that it lacks.
     """
 
@@ -145,7 +146,7 @@ def rows_of_part(rows, part):
     return [row for row in rows.values() if part == "all" or BY_NAME[row.check].part == part]
 
 
-def faults_in(rows):
+def words_of_faults(rows):
     """Return the words of all faults."""
     return [fault.words for row in rows for fault in row.faults]
 
@@ -164,7 +165,7 @@ def test_a_case_gets_the_verdict_of_a_fair_teacher(case, tmp_path):
     found = {row.status for row in of_part}
     assert case.truth in found
     assert found <= MAY_BE_BESIDE[case.truth] | {case.truth}
-    said = faults_in(of_part)
+    said = words_of_faults(of_part)
     if case.truth != "wrong":
         said += reasons_in(of_part)
     assert len(said) == len(case.says), said

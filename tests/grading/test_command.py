@@ -19,7 +19,7 @@ from grading import __main__ as command
 from grading import measure, starter
 from grading.checks import CHECKS, Fault, not_judged, right, to_do, wrong
 from tests.grading.judging import has_ended
-from tests.helpers import help_text, let_another_run_come_first, refusal, watch_replacements
+from tests.helpers import help_text, refusal, run_twice_at_once, watch_replacements
 
 ROOT = Path(__file__).parents[2]
 RIGHT = Path(__file__).with_name("right")
@@ -148,6 +148,11 @@ def test_the_starter_never_overwrites(empty, capsys):
     assert "name a new or an empty folder" in line
     assert (empty / "modules.py").read_text() == "mine"
     assert not (empty / "perceptron.py").exists()
+
+
+def test_two_starters_may_write_into_one_folder_at_the_same_time(tmp_path):
+    run_twice_at_once(lambda: starter.write(tmp_path / "modules.py", "mine"), "modules.py")
+    assert os.listdir(tmp_path) == ["modules.py"]
 
 
 def test_the_starter_writes_nothing_if_our_own_files_are_broken(tmp_path, monkeypatch, capsys):
@@ -385,9 +390,7 @@ def test_only_if_all_submissions_are_right_the_status_is_0(tmp_path, verdicts, c
     assert graded(capsys, tmp_path)[0] == 0
 
 
-def test_two_commands_may_write_into_one_folder_at_the_same_time(
-    tmp_path, verdicts, capsys, monkeypatch
-):
+def test_two_commands_may_write_into_one_folder_at_the_same_time(tmp_path, verdicts, capsys):
     put(tmp_path, "ada")
     verdicts["ada"] = all_right()
     folder = tmp_path / "out"
@@ -396,8 +399,7 @@ def test_two_commands_may_write_into_one_folder_at_the_same_time(
         status, _ = graded(capsys, tmp_path / "ada", "--output_dir", folder)
         assert status == 0
 
-    let_another_run_come_first(monkeypatch, "results.csv", run)
-    run()
+    run_twice_at_once(run, "results.csv")
     assert not list(folder.glob("*.tmp"))
 
 

@@ -22,14 +22,10 @@ def reason_for(text, folder, **limits):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("import os\nos._exit(0)", "ended the process by itself"),
         ("import sys\nsys.exit(0)", "SystemExit"),
-        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
         ("input()", "EOFError"),
         ("def f(): f()\nf()", "RecursionError"),
-        ("import a_package_nobody_has", "needs the package a_package_nobody_has"),
         ("open('weights.txt')", "weights.txt"),
-        ("print 'hello'", "SyntaxError"),
     ],
 )
 def test_what_a_file_does_when_it_is_imported_is_reported(text, says, tmp_path):

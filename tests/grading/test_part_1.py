@@ -33,8 +33,15 @@ def imported(text, folder, monkeypatch):
 DEFAULT_RNG = np.random.default_rng
 
 
+@pytest.fixture(autouse=True)
+def restore_the_global_generator():
+    state = np.random.get_state()
+    yield
+    np.random.set_state(state)
+
+
 def with_seed(seed, monkeypatch):
-    """Let what draws without a seed draw with this one."""
+    """Let what draws without a seed draw with this one, but for a RandomState of its own."""
     np.random.seed(seed)
     monkeypatch.setattr(
         np.random, "default_rng", lambda rng=None: DEFAULT_RNG(seed if rng is None else rng)

@@ -101,7 +101,7 @@ IN_TRAIN = [
     ("range(max_steps)", "range(max_steps + 1)", "4 epochs where 3"),
     ("range(max_steps)", "range(1, max_steps)", "2 epochs where 3"),
 ]
-MORE_IN_TRAIN = [
+SLOW_IN_TRAIN = [  # tried in slow tests alone
     (STARTS, "range(0, 700, batch_size)", "leaves out some rows.*720 of 800"),
     ("start + batch_size]", "start + batch_size + 1]", "rows twice.*816"),
     (EPOCH + ORDER, ORDER_BEFORE_THE_EPOCHS + EPOCH, "same order.*permutation"),
@@ -124,7 +124,7 @@ IN_MAIN = [  # planted in the script with flags
     (LAST, f"{LAST}    print(curve[1500])\n", "raises IndexError"),
     ("    model =", "    assert flags.batch_size != 1\n    model =", "1 raises AssertionError"),
 ]
-OF_ACCURACY = [  # test_lecture.py has all that it may be; here is one that is told, and others
+OF_ACCURACY = [  # test_lecture.py tries all known values: here are one, and what is no number
     (HITS, "np.mean(guess != truth)", "share of wrong rows"),
     (HITS, "(guess == truth).mean", "a function"),
     (HITS, 'f"{np.mean(guess == truth):.1%}"', "the text.*not a number"),
@@ -133,10 +133,11 @@ OF_ACCURACY = [  # test_lecture.py has all that it may be; here is one that is t
 BUGS = []
 for bug in IN_TRAIN + OF_ACCURACY + IN_MAIN:
     BUGS.append(pytest.param(WITH_FLAGS, *bug, id=f"flags: {bug[2]}"))
-for bug in MORE_IN_TRAIN:
+for bug in SLOW_IN_TRAIN:
     BUGS.append(pytest.param(WITH_FLAGS, *bug, id=f"flags: {bug[2]}", marks=pytest.mark.slow))
-for bug in IN_TRAIN + MORE_IN_TRAIN:  # without flags, so that `train` is called
-    BUGS.append(pytest.param(MAIN, *bug, id=f"called: {bug[2]}", marks=pytest.mark.slow))
+for i, bug in enumerate(IN_TRAIN + SLOW_IN_TRAIN):  # without flags, so that `train` is called
+    marks = pytest.mark.slow if i >= 2 else ()
+    BUGS.append(pytest.param(MAIN, *bug, id=f"called: {bug[2]}", marks=marks))
 
 
 def copy(folder, *replacements):
@@ -198,6 +199,24 @@ def test_a_loss_after_its_backward_is_that_of_the_batch_before(tmp_path):
     [fault] = rows["train: step"].faults
     assert "computed after backward" in fault.words
     assert len(faults_of(rows)) == 2
+
+
+def test_the_accuracy_may_be_an_object_that_is_called(tmp_path):
+    class_and_object = """@dataclass
+class Accuracy:
+    name: str = "test accuracy"
+
+    def __call__(self, predictions, targets):
+        return share(predictions, targets)
+
+
+accuracy = Accuracy()
+
+
+def train("""
+    is_called = ("def accuracy(", "def share("), ("def train(", class_and_object)
+    copy(tmp_path, *is_called, ("import numpy", "from dataclasses import dataclass\nimport numpy"))
+    assert {row.status for row in rows_of(tmp_path).values()} == {"right"}
 
 
 def test_max_steps_may_count_updates(tmp_path):

@@ -19,7 +19,7 @@ from playground.__main__ import main
 from playground.page import page
 from playground.run import Run
 from playground.server import Server
-from tests.helpers import help_text, refusal, watch_replacements
+from tests.helpers import help_text, refusal, run_twice_at_once, watch_replacements
 from tests.playground.asking import trained
 
 QUICK = ["--hidden_units", "3", "--batch_size", "300", "--epochs", "4"]
@@ -49,8 +49,8 @@ def test_the_help_begins_with_what_it_does_and_ends_with_an_example(capsys):
     assert lines[0].endswith(".")
     assert lines[-1].startswith("Example: python -m playground ")
     words = " ".join(" ".join(lines).split())
-    assert "--noise NOISE standard deviation" in words
-    assert "--data_seed DATA_SEED seed of the data" in words
+    assert re.search("--noise NOISE [^-]*deviation", words)
+    assert re.search("--data_seed DATA_SEED [^-]*data", words)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +166,12 @@ def test_a_recorded_run_has_every_epoch_in_one_file(tmp_path, monkeypatch, capsy
     assert (len(train), len(test)) == (3 * 800, 3 * 200)
     assert (content["known"], content["n_new"], content["note"]) == (0, 5, "")
     assert content["texts"]["epochs"] == "4"
+
+
+def test_two_runs_may_be_saved_to_one_file_at_the_same_time(tmp_path):
+    path = tmp_path / "run.html"
+    run_twice_at_once(lambda: main([*QUICK, "--save", str(path)]), "run.html")
+    assert os.listdir(tmp_path) == ["run.html"]
 
 
 def test_a_recorded_page_needs_no_other_file(tmp_path):
