@@ -198,13 +198,13 @@ FORMULAS = {
 
 @pytest.mark.parametrize("name", FORMULAS)
 def test_each_known_mistake_is_named(name):
-    (right, mistakes), expected, expected_mistakes = FORMULAS[name]
-    assert np.allclose(right, expected)
-    for (words, value), (key, expected) in zip(mistakes, expected_mistakes, strict=True):
+    (right, mistakes), right_value, wrong_values = FORMULAS[name]
+    assert np.allclose(right, right_value)
+    for (words, value), (key, wrong_value) in zip(mistakes, wrong_values, strict=True):
         assert key in words
-        assert np.shape(value) == np.shape(expected)
-        assert np.allclose(value, expected), words
-        assert fault_of("", expected, (right, mistakes)).words.startswith(words)
+        assert np.shape(value) == np.shape(wrong_value)
+        assert np.allclose(value, wrong_value), words
+        assert fault_of("", wrong_value, (right, mistakes)).words.startswith(words)
 
 
 @pytest.mark.parametrize("name", FORMULAS)
