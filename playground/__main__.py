@@ -5,6 +5,7 @@ python -m playground mine               a student's, in the folder `mine`
 python -m playground --save run.html    one file, which needs no Python
 """
 
+import argparse
 import sys
 import webbrowser
 from functools import partial
@@ -15,7 +16,7 @@ from playground import student
 from playground.answers import Answers, explained
 from playground.page import save
 from playground.server import Server
-from playground.settings import FIRST, PARSERS
+from playground.settings import FIRST, OWN, PARSERS
 from train_mlp_numpy import fail, new_parser, number
 
 N_PORTS = 100  # ports to try, from --port upwards
@@ -36,7 +37,9 @@ def main(argv=None):
     """Serve the page until Ctrl-C, or save a run; return the exit status."""
     try:
         args = parse_flags(argv)
-        texts = {name: getattr(args, name) for name in FIRST}
+        texts = {name: getattr(args, name) for name in HELP}
+        if args.data is not None:
+            texts |= {"dataset": OWN, "points": args.data}
         new_answers = partial(Answers, texts)
         explain = explained
         if args.folder is not None:
@@ -106,8 +109,9 @@ def parse_flags(argv):
     parser.prog = "python -m playground"
     add = parser.add_argument
     add("folder", nargs="?", type=Path, help="with a student's modules.py and mlp_numpy.py")
-    for name, first in FIRST.items():
-        add(f"--{name}", type=partial(checked_text, name), default=first, help=HELP[name])
+    for name, words in HELP.items():
+        add(f"--{name}", type=partial(checked_text, name), default=FIRST[name], help=words)
+    add("--data", metavar="FILE", type=points_file, help="your own points: lines of x1,x2,class")
     add("--port", type=number(int, 1024, 65_535), default=8765, help="of the page")
     add("--no_browser", action="store_true", help="only print the address of the page")
     add("--save", metavar="FILE", type=Path, help="write a recorded run as one page, and end")
@@ -129,6 +133,16 @@ def checked_text(name, text):
     """Return the text of a setting, if it is valid."""
     PARSERS[name](text)
     return text
+
+
+def points_file(path):
+    """Return the text of a file of points, if it is valid."""
+    try:
+        text = Path(path).expanduser().read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}"
+        raise argparse.ArgumentTypeError(message) from error
+    return checked_text("points", text)
 
 
 if __name__ == "__main__":

@@ -9,18 +9,23 @@ The browser asks, and asks again. So nothing here runs on its own: there is no t
 and a browser that asks no more has stopped it. Training takes SLICE seconds of an answer at most.
 """
 
+import base64
 import json
 import time
 from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from playground.changes import whole
 from playground.folds import describe, with_fold
+from playground.points import as_csv
 from playground.problems import PROBLEMS, bayes_accuracy, load_problem
 from playground.run import PROJECT, Run
+from playground.script import script
 from playground.seeds import N_SEEDS, Seeds
-from playground.settings import FIRST, MOST_EPOCHS
+from playground.settings import FIRST, MOST_EPOCHS, OWN
 from playground.trials import TRIALS
 from train_mlp_numpy import METRICS
 
@@ -102,13 +107,18 @@ class Answers:
         run = self.run
         self.sent_changes = list(run.changes)
         dataset = run.settings["dataset"]
-        best = best_accuracy(dataset, run.settings["noise"], run.settings["data_seed"])
+        datasets = list(PROBLEMS)
+        if run.texts["points"]:
+            datasets.append(OWN)
+        best = None  # of one's own points, nobody knows how they were drawn
+        if dataset != OWN:
+            best = best_accuracy(dataset, run.settings["noise"], run.settings["data_seed"])
         seeds = self.seeds.told() if self.seeds else None
         return {
             "texts": run.texts,
             "changes": run.changes,
             "sizes": run.sizes,
-            "datasets": PROBLEMS,
+            "datasets": datasets,
             "first_texts": FIRST,
             "best": best,
             "can_plant": dataset == "moons" and len(run.sizes) == 3,
@@ -232,6 +242,29 @@ class Answers:
         self.seeds.go_on(3 * SLICE)
         return {"known": self.run.epoch + 1}
 
+    def save_points(self, epoch):
+        """Give the points of one's own, as a file that can be opened again."""
+        points = self.run.own_points_at(epoch)
+        if not points:
+            raise ValueError("There are no points of your own: click into the map to add some.")
+        return self.give("points.csv", as_csv(points).encode())
+
+    def save_network(self, epoch):
+        """Give the network of an epoch, as MLP.save writes it."""
+        with TemporaryDirectory() as folder:
+            path = Path(folder, "model.npz")
+            self.run.network_at(epoch).save(path)
+            return self.give(path.name, path.read_bytes())
+
+    def save_script(self, epoch):
+        """Give a script that trains the network of an epoch again."""
+        return self.give("run.py", script(self.run, epoch).encode())
+
+    def give(self, name, data):
+        """Return an answer with a file, which the browser saves."""
+        file = {"name": name, "base64": base64.b64encode(data).decode("ascii")}
+        return {"known": self.run.epoch + 1, "file": file}
+
     def forget_other_seeds(self, texts):
         """Forget the seeds that were tried with other settings than these."""
         if self.seeds and self.seeds.texts | {"seed": ""} != texts | {"seed": ""}:
@@ -249,6 +282,9 @@ QUESTIONS = {
     "plant": Answers.plant,
     "undo": Answers.undo,
     "try_seeds": Answers.try_seeds,
+    "save_points": Answers.save_points,
+    "save_network": Answers.save_network,
+    "save_script": Answers.save_script,
 }
 
 

@@ -9,10 +9,10 @@ A change is a dict, which can be written as JSON. All have `epoch`, and `what`:
     batch_size      `value`: the new one, as it was typed
 """
 
+from playground.points import FARTHEST
 from playground.settings import MOST_EPOCHS, value_of
 
 LARGEST = 1e6  # the largest parameter in a change
-FARTHEST = 10  # the largest coordinate of a point
 
 
 def checked(change, sizes):

@@ -31,6 +31,7 @@ const HAS_LITTLE_MOTION = window.matchMedia("(prefers-reduced-motion: reduce)").
 const FRAME_MS = HAS_LITTLE_MOTION ? 1000 : 31; // from one picture to the next
 const EPOCHS_A_FRAME = HAS_LITTLE_MOTION ? 30 : 1; // at first, then more
 const BUSY_MS = 2000; // without an answer
+const MOST_BYTES = 500_000; // of a file of points
 
 // The network.
 
@@ -116,14 +117,14 @@ function lossOf(layers, points) {
 // How much each unit of a network with one hidden layer and two classes bends the log-odds,
 // log(p1 / p0), over the training points: above 0 towards class 1. See `describe` in folds.py.
 
-// Return three columns that span all planes a x₁ + b x₂ + c over some points, each of length 1 and
-// at right angles to the others.
+// Return columns that span all planes a x₁ + b x₂ + c over some points, each of length 1 and at
+// right angles to the others: three, or two if all points lie on one line.
 function planesOver([x, y]) {
   const columns = [];
   for (const values of [new Float32Array(x.length).fill(1), x, y]) {
     const rest = withoutPlanes(values, columns);
     const length = Math.sqrt(dot(rest, rest));
-    columns.push(rest.map((value) => value / length));
+    if (length > 1e-3) columns.push(rest.map((value) => value / length));
   }
   return columns;
 }
@@ -755,7 +756,7 @@ class CurvesPicture {
       const settings = `batch size ${batch_size}, learning rate ${learning_rate}, seed ${seed}`;
       hints.push(`Grey: the run before (${settings}).`);
     }
-    if (scene.hasAnswers)
+    if (scene.hasAnswers && run.best !== null)
       hints.push(`Green: the best possible classifier, ${percent(run.best)} on the test points.`);
     if (run.changes.length > 0) hints.push("Small triangles: changes by hand.");
     this.told.textContent = hints.join(" ");
@@ -792,7 +793,7 @@ class CurvesPicture {
       write(pen, Number((scale * tick).toFixed(2)), this.left - 4, toY(tick) + 4, "right");
     }
     write(pen, name, this.left, top - 5);
-    if (k === 1 && hasAnswers) {
+    if (k === 1 && hasAnswers && run.best !== null) {
       drawLine(pen, [this.left, toY(run.best)], [this.right, toY(run.best)], GOOD, 2);
     }
     for (const [metrics, color] of runs) {
@@ -1255,6 +1256,9 @@ const IN_A_RUN = ["learning_rate", "batch_size"]; // what can be changed without
 
 const POINT_AT = "Point at a unit to see its map and its fold.";
 const DRAG = "Drag a fold to move it, or its end to turn it.";
+const OPEN =
+  "A CSV file with a line x1,x2,class for each point; the class is 0, 1 or 2. You can also drop it " +
+  "onto the page";
 const WRONG =
   "These pictures are wrong: they are drawn with ReLU layers and a softmax, and the forward pass " +
   "in Python gives another loss.";
@@ -1334,6 +1338,7 @@ class Playground {
         this.diagram.figure,
         make("div", { className: "last" }, this.curves.figure, this.ends.figure),
       ),
+      this.buildSavers(),
       this.buildState(),
     );
     this.root = make(
@@ -1438,6 +1443,29 @@ class Playground {
     return make("div", { className: "row" }, unit, ...this.adders);
   }
 
+  // One's own points, and what one can take away of the epoch that is shown.
+  buildSavers() {
+    const file = make("input", { type: "file", accept: ".csv,.txt", hidden: true });
+    file.onchange = () => {
+      this.openPoints(file.files[0]);
+      file.value = ""; // so that the same file can be opened again, after an edit
+    };
+    const saver = (name, title, question) => {
+      const onclick = () => this.save(question);
+      return make("button", { textContent: name, title, onclick });
+    };
+    this.savers = make(
+      "div",
+      { className: "row" },
+      file,
+      make("button", { textContent: "Open points", title: OPEN, onclick: () => file.click() }),
+      saver("Save points", "Yours: of the file, and those that you added", "save_points"),
+      saver("Save network", "The parameters, as a file for MLP.load", "save_network"),
+      saver("Save script", "The lines of Python that train this network again", "save_script"),
+    );
+    return this.savers;
+  }
+
   buildState() {
     this.state = make("input", { type: "text", className: "long", ariaLabel: "State" });
     this.state.title = "All settings and changes. Copy it to keep this run, or paste one here";
@@ -1454,7 +1482,8 @@ class Playground {
   leaveOutWhatTrains() {
     this.trials.textContent = RECORDED;
     for (const field of Object.values(this.fields)) field.disabled = true;
-    const parts = [...this.trainers, ...this.adders, this.stateRow, this.ends.figure];
+    const { trainers, adders, savers, stateRow, ends } = this;
+    const parts = [...trainers, ...adders, savers, stateRow, ends.figure];
     for (const part of parts) part.hidden = true;
   }
 
@@ -1463,6 +1492,13 @@ class Playground {
     diagram.onpointermove = (event) => this.point(this.diagram.unitAt(event), true);
     diagram.onpointerleave = () => this.point(null);
     diagram.onclick = (event) => this.choose(this.diagram.unitAt(event), true);
+
+    this.root.ondragover = (event) => event.preventDefault(); // else the browser opens the file
+    this.root.ondrop = (event) => {
+      event.preventDefault();
+      const [file] = event.dataTransfer.files;
+      if (file && !this.isRecorded) this.openPoints(file);
+    };
 
     const ends = this.ends.canvas;
     ends.onpointermove = (event) => this.tellEnd(this.ends.endAt(event));
@@ -1580,10 +1616,35 @@ class Playground {
       "“New run” begins again.";
   }
 
+  // Begin a run with the points of a file.
+  async openPoints(file) {
+    if (file.size > MOST_BYTES) {
+      this.note.textContent = `${file.name} is too large: give at most 2000 points.`;
+      return;
+    }
+    const points = await file.text();
+    this.newRun({ dataset: "own", points }, () => {
+      const { train, test } = this.run;
+      this.note.textContent =
+        `${file.name}: ${train[0].length} points for training, ${test[0].length} for testing.`;
+    });
+  }
+
+  // Save what Python gives of the epoch that is shown.
+  save(question) {
+    this.showWholeEpoch();
+    this.ask(question, { epoch: this.shown }, ({ file }) => {
+      const href = `data:application/octet-stream;base64,${file.base64}`;
+      make("a", { href, download: file.name }).click();
+    });
+  }
+
   // Set up something to try, and ask about it.
   setUp(trial) {
     this.stop();
-    const texts = { ...this.run.firstTexts, ...trial.settings };
+    const { firstTexts } = this.run;
+    const { points } = this.run.texts;
+    const texts = { ...firstTexts, points, ...trial.settings };
     this.newRun(texts, () => this.questionBox.ask(trial));
   }
 
@@ -1885,6 +1946,7 @@ class Playground {
     this.stepButton.disabled = isAtEnd;
     this.undoButton.disabled = run.changes.length === 0;
     this.plantButton.disabled = !run.canPlant;
+    this.fields.noise.disabled = this.isRecorded || texts.dataset === "own";
     if (document.activeElement !== this.state) this.state.value = run.stateAt(shown);
   }
 

@@ -14,9 +14,10 @@ import numpy as np
 from mlp_numpy import MLP
 from modules import as_rng
 from playground.changes import checked
+from playground.points import split_points
 from playground.problems import load_problem
-from playground.settings import parsed, value_of
-from train_mlp_numpy import epoch_runner, evaluate
+from playground.settings import OWN, parsed, value_of
+from train_mlp_numpy import epoch_runner, evaluate, train_epoch
 
 LARGEST = 1e9  # a larger parameter counts as diverged; the browser draws in single precision
 
@@ -28,12 +29,20 @@ class Code(NamedTuple):
     epoch_runner: object  # called as epoch_runner(model, data, batch_size, learning_rate)
 
 
-def fastest_runner(model, data, batch_size, learning_rate):
-    """Return run_epoch(order): the loop compiled where Numba is installed, else the plain one."""
+def fastest_backend():
+    """Return "numba" where it is installed and computes what modules.py does, else "numpy"."""
     try:
-        return epoch_runner("numba", model, data, batch_size, learning_rate)
-    except (ImportError, ValueError):  # no Numba, or it does not compute what modules.py does
-        return epoch_runner("numpy", model, data, batch_size, learning_rate)
+        from speed.compiled import check_equal
+
+        check_equal(train_epoch)
+    except (ImportError, ValueError):
+        return "numpy"
+    return "numba"
+
+
+def fastest_runner(model, data, batch_size, learning_rate):
+    """Return run_epoch(order) of the fastest backend."""
+    return epoch_runner(fastest_backend(), model, data, batch_size, learning_rate)
 
 
 PROJECT = Code(MLP, fastest_runner)
@@ -63,9 +72,7 @@ class Run:
     def __init__(self, texts, code=PROJECT, planned=()):
         self.texts = texts
         self.settings = parsed(texts)
-        self.first_data = load_problem(
-            self.settings["dataset"], self.settings["noise"], self.settings["data_seed"]
-        )
+        self.first_data = data_of(self.settings)
         self.data = self.first_data
         self.n_classes = self.data.y_train.shape[1]
         self.sizes = [2, *self.settings["hidden_units"], self.n_classes]
@@ -176,6 +183,16 @@ class Run:
                 y = np.vstack([y, np.eye(self.n_classes)[change["class"]]])
         return self.first_data._replace(x_train=x, y_train=y)
 
+    def own_points_at(self, epoch):
+        """Return the points of one's own as rows x1, x2, class: of a file, and added by hand."""
+        rows = []
+        if self.settings["dataset"] == OWN:
+            rows.extend(self.settings["points"])
+        for change in self.changes:
+            if change["what"] == "point" and change["epoch"] <= epoch:
+                rows.append([*change["point"], change["class"]])
+        return rows
+
     def setting_at(self, name, epoch):
         """Return the value of a setting: the first one, or what it was changed to last."""
         value = self.settings[name]
@@ -264,6 +281,15 @@ class Run:
         self.moments[epoch] = moment
         self.end_at(epochs)
         self.resume(epoch)
+
+
+def data_of(settings):
+    """Return the Data of these settings."""
+    dataset = settings["dataset"]
+    seed = settings["data_seed"]
+    if dataset == OWN:
+        return split_points(settings["points"], seed)
+    return load_problem(dataset, settings["noise"], seed)
 
 
 def linears_of(model):

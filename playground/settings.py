@@ -2,6 +2,7 @@
 
 import argparse
 
+from playground.points import read_points
 from playground.problems import PROBLEMS
 from train_mlp_numpy import hidden_units, number, rows_or_full
 
@@ -9,8 +10,11 @@ MOST_UNITS = 40  # in a layer; the maps of more would be too small
 MOST_LAYERS = 2
 MOST_EPOCHS = 20_000  # a run keeps all of them
 
+OWN = "own"  # the data set of one's own points
+
 FIRST = {
     "dataset": "moons",
+    "points": "",
     "noise": "0.2",
     "data_seed": "42",
     "hidden_units": "20",
@@ -23,10 +27,20 @@ FIRST = {
 
 def problem(text):
     """Parse the name of a data set."""
-    if text not in PROBLEMS:
+    if text != OWN and text not in PROBLEMS:
         names = ", ".join(PROBLEMS)
         raise argparse.ArgumentTypeError(f"{text!r} is not valid; give one of {names}")
     return text
+
+
+def own_points(text):
+    """Parse the points of a CSV file; None if there are none."""
+    if text == "":
+        return None
+    try:
+        return read_points(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def layer_sizes(text):
@@ -48,6 +62,7 @@ any_seed = number(int, 0, 2**32 - 1)
 
 PARSERS = {
     "dataset": problem,
+    "points": own_points,
     "noise": number(float, 0, 1),
     "data_seed": any_seed,
     "hidden_units": layer_sizes,
@@ -60,7 +75,10 @@ PARSERS = {
 
 def parsed(texts):
     """Return the values of settings. The first one that is not valid is a ValueError."""
-    return {name: value_of(name, texts[name]) for name in PARSERS}
+    values = {name: value_of(name, texts[name]) for name in PARSERS}
+    if values["dataset"] == OWN and values["points"] is None:
+        raise ValueError("Points: there are none; open a file with lines such as 0.5,-0.25,1")
+    return values
 
 
 def value_of(name, text):

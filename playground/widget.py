@@ -14,7 +14,7 @@ from playground import student
 from playground.answers import Answers
 from playground.page import save
 from playground.run import Run
-from playground.settings import FIRST
+from playground.settings import FIRST, OWN
 from train_mlp_numpy import as_history
 
 HERE = Path(__file__).parent
@@ -33,21 +33,26 @@ class Playground(anywidget.AnyWidget):
     _esm = HERE / "playground.js"
     _css = HERE / "playground.css"
 
-    def __init__(self, folder=None, **settings):
+    def __init__(self, folder=None, data=None, **settings):
         """Begin a run.
 
         Args:
             folder: with a student's modules.py and mlp_numpy.py; None for this project's.
+            data: a CSV file of your own points, with a line `x1,x2,class` for each; or None.
             settings: as on the command line, such as batch_size=1.
 
         Raises:
-            ValueError: if a setting is not valid, or if there is no such setting.
+            OSError: if the file of points cannot be read.
+            ValueError: if a setting or a point is not valid, or if there is no such setting.
         """
         super().__init__()
         for name in settings:
             if name not in FIRST:
                 raise ValueError(f"there is no setting {name!r}; there are {', '.join(FIRST)}")
         texts = {name: str(value) for name, value in settings.items()}
+        if data is not None:
+            points = Path(data).expanduser().read_text(encoding="utf-8", errors="replace")
+            texts |= {"dataset": OWN, "points": points}
         if folder is None:
             self.answers = Answers(texts)
         else:

@@ -1,10 +1,16 @@
 """What the tests of the playground share: how they ask, and what they compare."""
 
+import base64
+
 import numpy as np
 
 from playground.answers import Answers
 
 SMALL = {"hidden_units": "3", "batch_size": "300"}  # the third batch of an epoch has 200 rows
+
+# Points of one's own: 40 of them, in three classes, around three places.
+OWN_CSV = "x1,x2,class\n" + "".join(f"{k % 3 + k / 100},{-k / 50},{k % 3}\n" for k in range(40))
+OWN_POINTS = {"dataset": "own", "points": OWN_CSV}
 
 # A change of each kind, for a network of SMALL.
 FOLD = {"what": "fold", "unit": 1, "weight": [0.5, -1], "bias": 0.25}
@@ -24,6 +30,12 @@ def ask(answers, question, **values):
     """Ask; return the answer, without its arrays."""
     content, _ = answers.answer({"ask": question, "values": values})
     return content
+
+
+def saved(answers, question, epoch):
+    """Ask for a file of an epoch; return its name and its bytes."""
+    file = ask(answers, question, epoch=epoch)["file"]
+    return file["name"], base64.b64decode(file["base64"])
 
 
 def train_to(answers, epoch):

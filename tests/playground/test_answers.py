@@ -1,4 +1,4 @@
-"""What a browser may ask, and what it is told: training, changes, states, seeds, things to try."""
+"""What a browser may ask, and what it is told: training, changes, states, seeds, files."""
 
 import itertools
 import json
@@ -12,21 +12,26 @@ from mlp_numpy import MLP
 from playground import answers as module
 from playground.answers import Answers
 from playground.folds import describe
+from playground.points import read_points
 from playground.problems import bayes_accuracy, load_problem
 from playground.run import Code
 from playground.settings import FIRST
 from tests.playground.asking import (
     BATCH,
     CHANGES,
+    OWN_CSV,
+    OWN_POINTS,
     POINT,
     RATE,
     SMALL,
     are_same,
     ask,
     is_same,
+    saved,
     train_to,
     trained,
 )
+from train_mlp_numpy import evaluate
 
 
 @pytest.fixture
@@ -418,3 +423,64 @@ def test_seeds_are_kept_for_another_seed_alone(question, texts, are_kept, no_tim
     for name, text in texts.items():
         assert content["texts"][name] == text
     assert (content["seeds"] is not None) == are_kept
+
+
+# Points of one's own, and what can be taken away.
+
+
+def test_points_of_one_s_own_are_a_data_set_without_a_best_rule():
+    answers = Answers(SMALL)
+    assert "own" not in ask(answers, "show")["datasets"]
+    content, (*_, train, test) = answers.answer({"ask": "new_run", "values": {"texts": OWN_POINTS}})
+    assert content["texts"]["dataset"] == "own"
+    assert content["best"] is None
+    assert content["note"] == ""
+    assert (len(train), len(test)) == (32, 8)
+    content = ask(answers, "new_run", texts={"dataset": "moons"})
+    assert "own" in content["datasets"]  # they are still there
+    assert ask(answers, "new_run", texts={"dataset": "own"})["sizes"][-1] == 3
+
+
+@pytest.mark.parametrize(
+    ("points", "told"), [("0,0,0\n1,1,1\nx,1,1", "Points: line 3: expected"), ("", "open a file")]
+)
+def test_a_bad_file_is_told_and_what_was_there_stays(points, told):
+    answers = trained(1)
+    run = answers.run
+    content = ask(answers, "new_run", texts={"dataset": "own", "points": points})
+    assert told in content["note"]
+    assert answers.run is run
+
+
+def test_points_that_were_added_by_hand_are_saved_and_opened_again():
+    answers = trained(2)
+    for epoch, x1 in enumerate([0.1, 0.2, 0.3]):
+        change = {"epoch": epoch, "what": "point", "point": [x1, -2], "class": epoch % 2}
+        ask(answers, "change", change=change)
+        train_to(answers, 3)
+    name, data = saved(answers, "save_points", epoch=1)
+    assert name == "points.csv"
+    assert data.decode() == "x1,x2,class\n0.1,-2.0,0\n0.2,-2.0,1\n"
+
+    ask(answers, "new_run", texts=OWN_POINTS)
+    ask(answers, "change", change={"epoch": 0, **POINT})
+    _, data = saved(answers, "save_points", epoch=0)
+    ask(answers, "new_run", texts={"points": data.decode()})
+    points = read_points(answers.run.texts["points"])
+    assert np.array_equal(points[:-1], read_points(OWN_CSV))
+    assert points[-1].tolist() == [0.5, -2, 1]
+
+
+def test_without_points_of_one_s_own_there_is_nothing_to_save():
+    content = ask(trained(1), "save_points", epoch=0)
+    assert "click into the map" in content["note"]
+    assert "file" not in content
+
+
+def test_the_network_of_the_epoch_shown_is_saved_as_a_file_that_mlp_loads(tmp_path):
+    answers = trained(3)
+    name, data = saved(answers, "save_network", epoch=1)
+    assert name == "model.npz"
+    path = tmp_path / name
+    path.write_bytes(data)
+    assert evaluate(MLP.load(path), answers.run.data) == answers.run.moments[1].metrics

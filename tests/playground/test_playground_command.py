@@ -20,7 +20,7 @@ from playground.page import page
 from playground.run import Run
 from playground.server import Server
 from tests.helpers import help_text, refusal, run_twice_at_once, watch_replacements
-from tests.playground.asking import trained
+from tests.playground.asking import OWN_CSV, trained
 
 QUICK = ["--hidden_units", "3", "--batch_size", "300", "--epochs", "4"]
 
@@ -73,6 +73,17 @@ def test_a_wrong_flag_is_refused_in_one_line_before_any_work(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Run, "__init__", None)
     assert re.search(told, refusal(main, flags, capsys))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("0,0,0\n1,1\n", "--data: line 2: expected"), (None, "--data: points.csv cannot be read")],
+)
+def test_a_bad_file_of_points_is_refused(text, told, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        (tmp_path / "points.csv").write_text(text)
+    assert told in refusal(main, ["--data", "points.csv"], capsys)
 
 
 def test_a_folder_without_the_files_is_refused(tmp_path, capsys):
@@ -166,6 +177,15 @@ def test_a_recorded_run_has_every_epoch_in_one_file(tmp_path, monkeypatch, capsy
     assert (len(train), len(test)) == (3 * 800, 3 * 200)
     assert (content["known"], content["n_new"], content["note"]) == (0, 5, "")
     assert content["texts"]["epochs"] == "4"
+
+
+def test_a_file_of_points_is_what_the_run_learns(tmp_path):
+    (tmp_path / "points.csv").write_text(OWN_CSV)
+    path = tmp_path / "run.html"
+    assert main([*QUICK, "--data", f"{tmp_path}/points.csv", "--save", str(path)]) == 0
+    content, (*_, train, test) = recorded_in(path.read_text("utf-8"))
+    assert content["texts"]["dataset"] == "own"
+    assert (len(train), len(test)) == (3 * 32, 3 * 8)
 
 
 def test_two_runs_may_be_saved_to_one_file_at_the_same_time(tmp_path):

@@ -1,6 +1,7 @@
 """The run of a playground: it is what `train` does, bit for bit, and every change can be undone."""
 
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from mlp_numpy import MLP
 from modules import as_rng
 from playground.problems import load_problem
-from playground.run import PROJECT, Code, Run
+from playground.run import Code, Run
 from playground.settings import FIRST
 from tests.helpers import skip_without_compiled_loop
 from tests.playground.asking import (
@@ -23,7 +24,7 @@ from tests.playground.asking import (
     is_same,
     what,
 )
-from train_mlp_numpy import evaluate, train
+from train_mlp_numpy import epoch_runner, evaluate, train
 
 
 def new_run(n_epochs=0, **texts):
@@ -320,7 +321,7 @@ def test_a_change_after_which_a_network_gives_nan_leaves_the_run_as_it_was():
             powers = np.exp(100 * super().forward(x) + 100 * np.abs(x))
             return powers / powers.sum(axis=1, keepdims=True)
 
-    run = Run(FIRST | SMALL, Code(Overflowing, PROJECT.epoch_runner))
+    run = Run(FIRST | SMALL, Code(Overflowing, partial(epoch_runner, "numpy")))
     advance(run, 2)
     before = run.moments
     with pytest.raises(FloatingPointError, match="the loss is nan"):

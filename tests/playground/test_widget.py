@@ -12,6 +12,7 @@ pytest.importorskip("PIL")
 from PIL import Image
 
 from playground.widget import HINT, Playground
+from tests.playground.asking import OWN_CSV
 
 
 @pytest.fixture
@@ -53,6 +54,14 @@ def test_the_picture_is_that_of_the_last_whole_epoch_where_training_diverges(dis
 def test_a_run_is_saved_as_a_page(tmp_path):
     Playground(epochs=2).save(tmp_path / "run.html")
     assert "</html>" in (tmp_path / "run.html").read_text(encoding="utf-8")
+
+
+def test_it_plays_with_a_file_of_points(tmp_path):
+    (tmp_path / "points.csv").write_text(OWN_CSV)
+    playground = Playground(data=tmp_path / "points.csv", hidden_units=3)
+    assert playground.answers.run.sizes == [2, 3, 3]
+    with pytest.raises(OSError, match="missing"):
+        Playground(data=tmp_path / "missing.csv")
 
 
 def test_a_setting_that_is_not_there_or_not_valid_is_refused():
