@@ -4,6 +4,8 @@ A change is a dict, which can be written as JSON. All have `epoch`, and `what`:
 
     fold            `unit`, `weight` and `bias`: of a unit of the first hidden layer; where a fold
                     was planted, also `output`, the unit's weights in the next layer
+    weight          `layer`, `from`, `to` and `value`: of the weight from a unit to one of the next
+                    layer, where layer 0 is the first hidden one
     point           `point` and `class`: one more training point
     learning_rate   `value`: the new one, as it was typed
     batch_size      `value`: the new one, as it was typed
@@ -43,6 +45,17 @@ def checked_fold(change, sizes):
     return fold
 
 
+def checked_weight(change, sizes):
+    """Return what a weight has."""
+    layer = whole(change["layer"], len(sizes) - 2, "layer")
+    return {
+        "layer": layer,
+        "from": whole(change["from"], sizes[layer] - 1, "from"),
+        "to": whole(change["to"], sizes[layer + 1] - 1, "to"),
+        "value": numbers([change["value"]], 1, "value", LARGEST)[0],
+    }
+
+
 def checked_point(change, sizes):
     """Return what a point has."""
     return {
@@ -60,6 +73,7 @@ def checked_setting(change, _):
 
 CHECKS = {
     "fold": checked_fold,
+    "weight": checked_weight,
     "point": checked_point,
     "learning_rate": checked_setting,
     "batch_size": checked_setting,

@@ -5,8 +5,8 @@
 // is checked with every picture: see `isDrawnRight`.
 //
 // In this order: the network, how much its units bend, shapes on the plane, tools for drawing, the
-// four pictures, what the browser knows of a run, the questions to the person, the hand on the map,
-// and the playground itself.
+// four pictures, what the browser knows of a run, the questions to the person, the hands on the map
+// and on the diagram, and the playground itself.
 
 const CLASS_COLORS = [
   [0, 114, 178],
@@ -49,6 +49,13 @@ function layersOf(params, sizes) {
     start = end + nOut;
   }
   return layers;
+}
+
+// Return where the weight from one unit to another lies among the parameters.
+function placeOfWeight(sizes, layer, from, to) {
+  let start = 0;
+  for (let l = 0; l < layer; l++) start += (sizes[l] + 1) * sizes[l + 1];
+  return start + from * sizes[layer + 1] + to;
 }
 
 // Return for each layer x W + b, an array for each unit: its values at many points.
@@ -429,6 +436,7 @@ function picture(className, label) {
 //   layers   of the network that is shown
 //   unit     [layer, j], the hidden unit that is looked at, or null
 //   isLarge  whether its map takes the place of the decision map
+//   weight   the weight that is chosen, its `layer`, and `from` and `to` which unit; or null
 //   bends    how much each unit bends the log-odds, or null
 //   rows     numbers of the training points in the batch, or []
 //   hasTestPoints  whether they are drawn
@@ -647,12 +655,14 @@ class DiagramPicture {
     const { pen, width, height } = begin(this.canvas);
     const { run, layers } = scene;
     this.scene = scene;
+    this.lines = []; // that are drawn: the weights, with `start` and `end`
     this.places = this.placesOf(run.sizes, width, height);
     const drawsAll = run.nWeights <= MOST_LINES;
     layers.forEach((layer, l) => this.drawWeights(pen, layer, l, drawsAll));
     if (!drawsAll && !scene.unit) write(pen, "Hover over a unit to see its weights", 4, 14);
     const all = evaluate(layers, gridOf(run.frame, SMALL_COLUMNS));
     for (let l = 0; l + 1 < layers.length; l++) this.drawUnits(pen, all[l], l);
+    this.drawChosen(pen);
     this.places[0].forEach(({ x, y }, i) => write(pen, ["x₁", "x₂"][i], x + 8, y + 4, "right"));
     this.places.at(-1).forEach(({ x, y }, c) => {
       drawDisc(pen, x, y, 11, cssColor(CLASS_COLORS[c]));
@@ -696,9 +706,20 @@ class DiagramPicture {
         const start = [from.x + from.size / 2, from.y];
         const end = [to.x - to.size / 2, to.y];
         drawLine(pen, start, end, w > 0 ? ABOVE_0 : BELOW_0, width);
+        if (!unit || isOfUnit) this.lines.push({ layer: l, from: i, to: j, w, start, end });
       }
     }
     pen.globalAlpha = 1;
+  }
+
+  // Draw the weight that is chosen, with something to take hold of.
+  drawChosen(pen) {
+    const { weight } = this.scene;
+    const line = this.lines.find((line) => isSameWeight(line, weight));
+    if (!line) return;
+    const { w, start, end } = line;
+    drawLine(pen, start, end, w > 0 ? ABOVE_0 : BELOW_0, Math.max(3, Math.min(7, 2.5 * Math.abs(w))));
+    drawDisc(pen, ...middleOf(start, end), 6, "white");
   }
 
   drawUnits(pen, outputs, l) {
@@ -723,6 +744,28 @@ class DiagramPicture {
     }
     return null;
   }
+
+  // Return the nearest weight within four pixels of the mouse, or null.
+  weightAt({ offsetX, offsetY }) {
+    let weight = null;
+    let least = 4;
+    for (const line of this.lines) {
+      const distance = distanceToLine([offsetX, offsetY], line.start, line.end);
+      if (distance < least) {
+        least = distance;
+        weight = line;
+      }
+    }
+    return weight;
+  }
+}
+
+// Return how far a place is from the straight line from a to b.
+function distanceToLine([x, y], a, b) {
+  const [dx, dy] = [b[0] - a[0], b[1] - a[1]];
+  const t = ((x - a[0]) * dx + (y - a[1]) * dy) / (dx ** 2 + dy ** 2);
+  const along = Math.max(0, Math.min(1, t));
+  return distance([x, y], [a[0] + along * dx, a[1] + along * dy]);
 }
 
 // Loss and accuracy against the epoch, with those of the run before in grey.
@@ -1106,38 +1149,20 @@ class QuestionBox {
 }
 
 // A hand on the map: by mouse or by keyboard, it moves folds and adds points.
-class Hand {
+class MapHand {
   constructor(playground) {
     this.playground = playground;
     this.map = playground.map;
     this.pressed = null; // where the mouse was pressed, and the fold that it holds
-    this.moved = null; // the fold as it was moved, until Python has made the change
     const { canvas } = this.map;
     canvas.onpointerdown = (event) => this.press(event);
     canvas.onpointermove = (event) => this.move(event);
     canvas.onpointerup = (event) => this.release(event);
-    canvas.onpointercancel = () => this.drop();
+    canvas.onpointercancel = () => playground.letGo();
     canvas.onpointerleave = () => this.playground.point(null);
     canvas.onkeydown = (event) => this.pressKey(event);
     canvas.onkeyup = () => this.commit();
     canvas.onblur = () => this.commit();
-  }
-
-  // Return the parameters of an epoch, with the fold where it was moved.
-  paramsWithFold(params) {
-    if (this.moved === null) return params;
-    const { unit, fold } = this.moved;
-    const n = this.playground.run.sizes[1];
-    const changed = params.slice();
-    [changed[unit], changed[n + unit], changed[2 * n + unit]] = fold;
-    return changed;
-  }
-
-  // Let go of all.
-  drop() {
-    this.pressed = null;
-    this.moved = null;
-    this.playground.touch();
   }
 
   press(event) {
@@ -1163,7 +1188,7 @@ class Hand {
       const unit = this.map.foldAt(place);
       this.map.canvas.style.cursor = unit ? "grab" : "crosshair";
       this.playground.point(unit);
-    } else if (this.moved || this.isFarFromPress(event)) {
+    } else if (this.playground.moved || this.isFarFromPress(event)) {
       this.moveFold(this.pressed.unit, this.draggedTo(place));
     }
   }
@@ -1183,7 +1208,7 @@ class Hand {
     const { pressed } = this;
     this.pressed = null;
     if (pressed === null) return;
-    if (this.moved) this.commit();
+    if (this.playground.moved) this.commit();
     else this.playground.addPoint(this.map.toPlane(event), event.shiftKey ? 1 : 0);
     if (pressed.work === "play") this.playground.start("play");
   }
@@ -1208,23 +1233,137 @@ class Hand {
   }
 
   moveFold(unit, fold) {
-    this.moved = { unit, fold, number: null };
+    const [w1, w2, bias] = fold;
+    const n = this.playground.run.sizes[1];
+    const params = { [unit]: w1, [n + unit]: w2, [2 * n + unit]: bias };
     this.playground.isLarge = false;
+    this.playground.move(params, { what: "fold", unit, weight: [w1, w2], bias });
+  }
+
+  commit() {
+    if (this.pressed === null) this.playground.commit();
+  }
+}
+
+// A hand on the diagram: it chooses a unit or a weight, and changes a weight.
+class DiagramHand {
+  constructor(playground) {
+    this.playground = playground;
+    this.diagram = playground.diagram;
+    this.pressed = null; // where the mouse was pressed on a weight, and its value then
+    this.weight = null; // the weight that is chosen: its `layer`, and `from` and `to` which unit
+    this.label = make("span", {});
+    this.field = numberField("Weight");
+    this.field.disabled = playground.isRecorded;
+    this.field.onchange = () => this.type();
+    this.row = make("label", { className: "weight" }, this.label, this.field);
+    this.hint = make("span", { textContent: playground.isRecorded ? CLICK : CLICK_AND_DRAG });
+    this.diagram.told.append(this.hint, this.row);
+    const { canvas } = this.diagram;
+    canvas.tabIndex = 0;
+    canvas.onpointerdown = (event) => this.press(event);
+    canvas.onpointermove = (event) => this.move(event);
+    canvas.onpointerup = () => this.release();
+    canvas.onpointercancel = () => playground.letGo();
+    canvas.onpointerleave = () => playground.point(null);
+    canvas.onkeydown = (event) => this.pressKey(event);
+  }
+
+  press(event) {
+    const unit = this.diagram.unitAt(event);
+    this.choose(unit ? null : this.diagram.weightAt(event));
+    this.playground.choose(unit, true);
+    if (this.weight === null || this.playground.isRecorded || event.button !== 0) return;
+    const { work } = this.playground; // to go on with afterwards
+    this.playground.showWholeEpoch();
+    this.pressed = { y: event.offsetY, value: this.value, work };
+    this.diagram.canvas.setPointerCapture(event.pointerId);
+  }
+
+  // Upwards, a weight becomes larger.
+  move(event) {
+    if (this.pressed === null) {
+      const isOnWeight = !this.diagram.unitAt(event) && this.diagram.weightAt(event);
+      this.diagram.canvas.style.cursor = isOnWeight ? "ns-resize" : "";
+      this.playground.point(this.diagram.unitAt(event), true);
+      return;
+    }
+    const up = this.pressed.y - event.offsetY;
+    if (this.playground.moved || Math.abs(up) > 3) this.set(this.pressed.value + up / 50);
+  }
+
+  release() {
+    const { pressed } = this;
+    this.pressed = null;
+    if (pressed === null) return;
+    this.playground.commit();
+    if (pressed.work === "play") this.playground.start("play");
+  }
+
+  // Choose the next weight, or the one before.
+  pressKey(event) {
+    const [right] = ARROWS[event.key] ?? [0];
+    const { lines } = this.diagram;
+    if (right === 0 || lines.length === 0) return;
+    event.preventDefault();
+    const i = lines.findIndex((line) => isSameWeight(line, this.weight));
+    this.choose(lines.at((i + right) % lines.length));
+    this.playground.draw(); // now, for the next key
+  }
+
+  type() {
+    this.playground.showWholeEpoch();
+    this.set(this.field.valueAsNumber);
+    this.playground.commit();
+  }
+
+  choose(weight) {
+    this.weight = weight;
     this.playground.touch();
   }
 
-  // Make the fold as it was moved a change of the run.
-  commit() {
-    if (this.moved === null || this.moved.number !== null || this.pressed !== null) return;
-    const { unit, fold } = this.moved;
-    this.playground.change({ what: "fold", unit, weight: fold.slice(0, 2), bias: fold[2] });
-    if (this.moved) this.moved.number = this.playground.nAsked;
+  get place() {
+    const { layer, from, to } = this.weight;
+    return placeOfWeight(this.playground.run.sizes, layer, from, to);
   }
 
-  // Take the answer to a question: the fold that it was about is where Python says.
-  take(number) {
-    if (this.moved?.number === number) this.moved = null;
+  get value() {
+    return this.playground.paramsShown[this.place];
   }
+
+  set(value) {
+    const { layer, from, to } = this.weight;
+    const change = { what: "weight", layer, from, to, value };
+    this.playground.move({ [this.place]: value }, change);
+  }
+
+  // Tell the chosen weight, but leave the field alone in which someone types.
+  tell() {
+    this.row.hidden = this.weight === null;
+    this.hint.hidden = this.weight !== null;
+    if (this.weight === null) return;
+    const { layer, from, to } = this.weight;
+    const { sizes } = this.playground.run;
+    const names = [nameOfUnit(sizes, layer, from), nameOfUnit(sizes, layer + 1, to)];
+    this.label.textContent = `Weight from ${names.join(" to ")}`;
+    if (document.activeElement !== this.field) this.field.value = Number(this.value.toFixed(4));
+  }
+}
+
+function isSameWeight(weight, other) {
+  return (
+    other !== null &&
+    weight.layer === other.layer &&
+    weight.from === other.from &&
+    weight.to === other.to
+  );
+}
+
+// Return the name of a unit of a layer, where layer 0 holds the inputs.
+function nameOfUnit(sizes, layer, j) {
+  if (layer === 0) return ["x₁", "x₂"][j];
+  if (layer === sizes.length - 1) return `class ${j}`;
+  return sizes.length > 3 ? `unit ${j} of layer ${layer}` : `unit ${j}`;
 }
 
 const ARROWS = {
@@ -1259,6 +1398,8 @@ const DRAG = "Drag a fold to move it, or its end to turn it.";
 const OPEN =
   "A CSV file with a line x1,x2,class for each point; the class is 0, 1 or 2. You can also drop it " +
   "onto the page";
+const CLICK = "Click on a line to see its weight.";
+const CLICK_AND_DRAG = "Click on a line to see its weight, and drag it up or down.";
 const WRONG =
   "These pictures are wrong: they are drawn with ReLU layers and a softmax, and the forward pass " +
   "in Python gives another loss.";
@@ -1285,6 +1426,7 @@ class Playground {
     this.pointed = null; // [layer, j], the unit under the mouse
     this.chosen = null; // and the one that was chosen
     this.isLarge = false; // whether its map takes the place of the decision map
+    this.moved = null; // parameters that a hand has moved, until Python has made the change
     this.typing = ""; // the name of the field in which someone types
     this.nFrames = 0;
     this.lastFrame = 0;
@@ -1313,7 +1455,8 @@ class Playground {
     this.diagram = new DiagramPicture();
     this.curves = new CurvesPicture();
     this.ends = new EndsPicture();
-    this.hand = new Hand(this);
+    this.mapHand = new MapHand(this);
+    this.diagramHand = new DiagramHand(this);
     this.questionBox = new QuestionBox((trial) => this.tryOut(trial));
     this.note = make("div", { className: "note", role: "status" });
     this.readout = make("span", {});
@@ -1488,11 +1631,6 @@ class Playground {
   }
 
   listen() {
-    const diagram = this.diagram.canvas;
-    diagram.onpointermove = (event) => this.point(this.diagram.unitAt(event), true);
-    diagram.onpointerleave = () => this.point(null);
-    diagram.onclick = (event) => this.choose(this.diagram.unitAt(event), true);
-
     this.root.ondragover = (event) => event.preventDefault(); // else the browser opens the file
     this.root.ondrop = (event) => {
       event.preventDefault();
@@ -1584,6 +1722,34 @@ class Playground {
     this.ask("new_run", { texts: { ...this.run.textsAt(this.shown), ...texts } }, then);
   }
 
+  // Move parameters by hand: `params` has their new values, by their places among all.
+  move(params, change) {
+    this.moved = { params, change, number: null };
+    this.touch();
+  }
+
+  // Make what was moved a change of the run.
+  commit() {
+    if (this.moved === null || this.moved.number !== null) return;
+    this.change(this.moved.change);
+    if (this.moved) this.moved.number = this.nAsked;
+  }
+
+  // Let go of what a hand has moved.
+  letGo() {
+    this.mapHand.pressed = null;
+    this.diagramHand.pressed = null;
+    this.moved = null;
+    this.touch();
+  }
+
+  // The parameters that are shown.
+  get paramsShown() {
+    const params = this.within?.params ?? this.run.params[this.shown];
+    if (this.moved === null) return params;
+    return Object.assign(params.slice(), this.moved.params);
+  }
+
   change(change) {
     this.ask("change", { change: { epoch: this.shown, ...change } }, () => this.tellChange());
   }
@@ -1659,6 +1825,7 @@ class Playground {
   // Ask; `then` is called with the answer, if that is the last one and nothing was wrong.
   ask(what, values = {}, then = null) {
     if (this.isLost) {
+      this.letGo();
       this.stop(NO_KERNEL);
       return;
     }
@@ -1675,7 +1842,7 @@ class Playground {
     const isMine = answer.tab === this.tab; // in a notebook, a run may be shown twice
     const isLast = isMine && answer.number === this.nAsked;
     if (isLast) this.isWaiting = false;
-    if (isMine) this.hand.take(answer.number);
+    if (isMine && this.moved?.number === answer.number) this.moved = null; // it is in the answer
     if (answer.is_gone) {
       if (isLast) this.beginFromState();
       return;
@@ -1704,6 +1871,7 @@ class Playground {
     if (isNewRun(answer)) {
       this.pointed = null;
       this.choose(null);
+      this.diagramHand.choose(null);
     }
   }
 
@@ -1775,7 +1943,7 @@ class Playground {
   loseAnswer() {
     this.isWaiting = false;
     this.isLost = this.model.lostText === undefined;
-    this.hand.drop();
+    this.letGo();
     this.stop(this.model.lostText ?? NO_KERNEL);
     this.hideUnlessThere();
   }
@@ -1805,7 +1973,7 @@ class Playground {
     if (there === this.shown && !this.within) return;
     this.shown = there;
     this.within = null;
-    this.hand.drop();
+    this.letGo();
   }
 
   // Show the epoch as it was before the batches of the next one: changes are made there.
@@ -1838,7 +2006,7 @@ class Playground {
 
   // Whether the run may become another one with the answer to the last question.
   get isChanging() {
-    return this.hand.moved !== null || (this.isWaiting && this.asked.what !== "train");
+    return this.moved !== null || (this.isWaiting && this.asked.what !== "train");
   }
 
   // One epoch a frame at first, then more and more.
@@ -1892,7 +2060,7 @@ class Playground {
     const start = performance.now();
     this.isStale = false;
     const { run, shown, within } = this;
-    const params = this.hand.paramsWithFold(within?.params ?? run.params[shown]);
+    const params = this.paramsShown;
     const metrics = within?.metrics ?? run.metrics[shown];
     const scene = {
       run,
@@ -1900,6 +2068,7 @@ class Playground {
       layers: layersOf(params, run.sizes),
       unit: this.pointed ?? this.chosen,
       isLarge: this.isLarge,
+      weight: this.diagramHand.weight,
       bends: null,
       rows: within?.rows ?? [],
       hasTestPoints: this.testBox.checked,
@@ -1913,7 +2082,8 @@ class Playground {
     this.map.told.textContent = scene.unit ? this.wordsOf(scene) : this.wordsOfMap(scene);
     this.tellEpoch(metrics);
     this.tellSettings();
-    const isAsTrained = this.hand.moved === null;
+    this.diagramHand.tell();
+    const isAsTrained = this.moved === null;
     if (isAsTrained && !isDrawnRight(scene.layers, run.test, metrics[2])) {
       this.note.textContent = WRONG;
     }
@@ -2013,7 +2183,7 @@ class Playground {
 
   // Look at the unit under the mouse, or no longer.
   point(unit, isInDiagram = false) {
-    if (this.hand.pressed || String(unit) === String(this.pointed)) return;
+    if (this.mapHand.pressed || String(unit) === String(this.pointed)) return;
     this.pointed = unit;
     this.isLarge = isInDiagram && unit !== null;
     this.touch();

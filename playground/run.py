@@ -248,6 +248,9 @@ class Run:
         self.before_changes.append((self.moments.pop(), self.texts["epochs"]))
         if change["what"] == "fold":
             self.set_unit(change)
+        elif change["what"] == "weight":
+            weight = self.linears[change["layer"]].params["weight"]
+            weight[change["from"], change["to"]] = change["value"]
         self.prepare(epoch)
         self.keep()
 

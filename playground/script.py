@@ -51,6 +51,11 @@ hidden["bias"][{unit}] = {bias}
 
 OUTPUT = 'model.linear_layers[1].params["weight"][{unit}] = {output}\n'
 
+WEIGHT = """
+# After epoch {epoch}: a weight.
+model.linear_layers[{layer}].params["weight"][{from}, {to}] = {value}
+"""
+
 POINT = """
 # After epoch {epoch}: a point of class {class}.
 data = data._replace(
@@ -144,6 +149,8 @@ def changing(change, n_classes):
         if "output" in change:
             text += OUTPUT.format(**change)
         return text
+    if change["what"] == "weight":
+        return WEIGHT.format(**change)
     if change["what"] == "point":
         target = n_classes * [0]
         target[change["class"]] = 1

@@ -18,7 +18,8 @@ PLANTED = {**FOLD, "output": [-0.2, 0.2]}
 POINT = {"what": "point", "point": [0.5, -2], "class": 1}
 RATE = {"what": "learning_rate", "value": "0.3"}
 BATCH = {"what": "batch_size", "value": "64"}
-CHANGES = [FOLD, PLANTED, POINT, RATE, BATCH]
+WEIGHT = {"what": "weight", "layer": 1, "from": 2, "to": 0, "value": -0.75}
+CHANGES = [FOLD, PLANTED, WEIGHT, POINT, RATE, BATCH]
 
 
 def what(change):

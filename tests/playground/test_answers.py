@@ -207,13 +207,13 @@ def test_a_state_that_is_pasted_leads_to_the_same_digits(no_time):
         train_to(answers, answers.run.epoch + 1)
         ask(answers, "change", change={"epoch": answers.run.epoch, **change})
     ask(answers, "change", change={"epoch": answers.run.epoch, **POINT})
-    train_to(answers, 9)
-    assert len(answers.run.changes) == 7
+    train_to(answers, 10)
+    assert len(answers.run.changes) == 8
 
     other = Answers()
     content = ask(other, "restore", text=state_of(answers))
-    assert (content["known"], content["n_new"], content["goal"]) == (0, 1, 9)
-    assert train_to(other, 9) == ""
+    assert (content["known"], content["n_new"], content["goal"]) == (0, 1, 10)
+    assert train_to(other, 10) == ""
     assert are_same(other.run, answers.run)
 
 

@@ -315,7 +315,7 @@ def test_without_a_server_a_dragged_fold_goes_back_and_it_says_so(page, server):
     page.route("**/ask", lambda route: route.abort())
     page.locator(".map").press("ArrowRight")
     page.locator(".note", has_text="server has ended").wait_for()
-    assert shown(page, "view.hand.moved") is None
+    assert shown(page, "view.moved") is None
     assert shown(page, "view.run.params[view.shown]") == shown(page, "view.run.params[40]")
 
 

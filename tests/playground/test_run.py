@@ -20,6 +20,7 @@ from tests.playground.asking import (
     POINT,
     RATE,
     SMALL,
+    WEIGHT,
     all_same,
     is_same,
     what,
@@ -134,6 +135,8 @@ def test_after_a_change_it_is_what_train_makes_of_the_changed_network(change, ba
         x_train = np.vstack([data.x_train, [0.5, -2]])
         y_train = np.vstack([data.y_train, [0, 1]])
         data = data._replace(x_train=x_train, y_train=y_train)
+    elif change is WEIGHT:
+        expected.model.layers[2].params["weight"][2, 0] = -0.75
     else:
         hidden["weight"][:, 1] = [0.5, -1]
         hidden["bias"][1] = 0.25
@@ -289,6 +292,10 @@ def test_the_error_for_a_setting_says_what_would_be_valid(name, text, told):
         ({**FOLD, "weight": [1, 2, 3]}, "weight .* 2 numbers, got 3"),
         ({**FOLD, "bias": float("nan")}, "bias .* numbers from .* nan"),
         ({**FOLD, "output": [1]}, "output .* 2 numbers, got 1"),
+        ({**WEIGHT, "layer": 2}, "layer .* from 0 to 1, got 2"),
+        ({**WEIGHT, "from": 3}, "from .* from 0 to 2, got 3"),
+        ({**WEIGHT, "to": 2}, "to .* from 0 to 1, got 2"),
+        ({**WEIGHT, "value": None}, "value .* numbers from .* None"),
         ({**POINT, "point": [None, 0]}, "point .* numbers from .* None"),  # what was typed is none
         ({**POINT, "point": [0, 11]}, "point .* numbers from -10 to 10, got 11"),
         ({**POINT, "class": 2}, "class .* from 0 to 1, got 2"),
