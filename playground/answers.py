@@ -15,6 +15,7 @@ import time
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import parse_qsl
 
 import numpy as np
 
@@ -149,19 +150,8 @@ class Answers:
         return {"known": 0}
 
     def restore(self, text):
-        """Begin a run from a state, as the browser tells it; the browser then trains to `goal`."""
-        try:
-            state = json.loads(text)
-            changes = state["changes"]
-            goal = whole(state["epoch"], MOST_EPOCHS, "epoch")
-            texts = {name: str(state[name]) for name in FIRST}
-            epochs = [change["epoch"] for change in changes]
-            if epochs != sorted(epochs):
-                raise ValueError("the changes must be in the order of their epochs")
-        except (LookupError, TypeError, ValueError, RecursionError) as error:
-            raise ValueError(
-                "This text is no state that a playground wrote: copy all of it."
-            ) from error
+        """Begin a run from a state, see `read_state`; the browser then trains to `goal`."""
+        texts, changes, goal = read_state(text)
         self.begin(texts, changes)
         self.forget_other_seeds(texts)
         return {"known": 0, "goal": goal}
@@ -286,6 +276,32 @@ QUESTIONS = {
     "save_network": Answers.save_network,
     "save_script": Answers.save_script,
 }
+
+
+def read_state(text):
+    """Return the settings, the changes and the epoch of a state, which is all there is to a run.
+
+    A state is written as in the address of a page: seed=5&batch_size=1&epoch=700. What it leaves
+    out is as it is at first. Its `changes` are JSON.
+    """
+    if text == "":
+        raise ValueError("This state is empty: copy all of it.")
+    given = dict(parse_qsl(text, keep_blank_values=True))
+    state = FIRST | {"epoch": "0", "changes": "[]"} | given
+    for name in given:
+        if name not in FIRST and name not in ("epoch", "changes"):
+            names = ", ".join([*FIRST, "epoch"])
+            raise ValueError(f"There is no setting {name[:40]!r}. A state has {names} and changes.")
+    try:
+        epoch = whole(int(state["epoch"]), MOST_EPOCHS, "epoch")
+        changes = json.loads(state["changes"])
+        epochs = [change["epoch"] for change in changes]
+        if epochs != sorted(epochs):
+            raise ValueError("the changes must be in the order of their epochs")
+    except (LookupError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError("This is no state that a playground wrote: copy all of it.") from error
+    texts = {name: state[name] for name in FIRST}
+    return texts, changes, epoch
 
 
 def listed(metrics):

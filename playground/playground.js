@@ -1063,10 +1063,16 @@ class RunSoFar {
     return n;
   }
 
-  // Return all that must be known to train this run again up to an epoch, as a text.
+  // Return all that must be known to train this run again up to an epoch, as a text for an address.
   stateAt(epoch) {
+    const state = new URLSearchParams();
+    for (const [name, text] of Object.entries(this.texts)) {
+      if (text !== this.firstTexts[name]) state.set(name, text);
+    }
+    state.set("epoch", epoch);
     const changes = this.changes.filter((change) => change.epoch <= epoch);
-    return JSON.stringify({ ...this.texts, changes, epoch });
+    if (changes.length > 0) state.set("changes", JSON.stringify(changes));
+    return state.toString();
   }
 }
 
@@ -1413,6 +1419,7 @@ class Playground {
   constructor(model, root) {
     this.model = model;
     this.isRecorded = model.isRecorded ?? false;
+    this.hasAddress = model.hasAddress ?? false; // whether the page's address holds the state
     this.tab = Math.random().toString(36).slice(2);
     this.run = new RunSoFar();
     this.nAsked = 0;
@@ -1428,6 +1435,7 @@ class Playground {
     this.isLarge = false; // whether its map takes the place of the decision map
     this.moved = null; // parameters that a hand has moved, until Python has made the change
     this.typing = ""; // the name of the field in which someone types
+    this.stateTold = ""; // the state when the address was last read or written
     this.nFrames = 0;
     this.lastFrame = 0;
     this.build(root);
@@ -1437,11 +1445,14 @@ class Playground {
     model.on("comm_live_update", this.lose);
     this.watcher = new ResizeObserver(() => this.touch());
     this.watcher.observe(this.root);
+    this.readAddress = () => this.takeAddress();
+    if (this.hasAddress) window.addEventListener("hashchange", this.readAddress);
     this.loop = requestAnimationFrame((now) => this.tick(now));
-    this.ask("show");
+    this.begin();
   }
 
   close() {
+    window.removeEventListener("hashchange", this.readAddress);
     cancelAnimationFrame(this.loop);
     this.watcher.disconnect();
     this.model.off("msg:custom", this.hear);
@@ -1461,7 +1472,7 @@ class Playground {
     this.note = make("div", { className: "note", role: "status" });
     this.readout = make("span", {});
     this.trials = make("div", { className: "row" });
-    this.retry = make("button", { textContent: "Try again", onclick: () => this.ask("show") });
+    this.retry = make("button", { textContent: "Try again", onclick: () => this.begin() });
     this.controls = make(
       "div",
       {},
@@ -1482,7 +1493,6 @@ class Playground {
         make("div", { className: "last" }, this.curves.figure, this.ends.figure),
       ),
       this.buildSavers(),
-      this.buildState(),
     );
     this.root = make(
       "div",
@@ -1605,6 +1615,7 @@ class Playground {
       saver("Save points", "Yours: of the file, and those that you added", "save_points"),
       saver("Save network", "The parameters, as a file for MLP.load", "save_network"),
       saver("Save script", "The lines of Python that train this network again", "save_script"),
+      this.buildState(),
     );
     return this.savers;
   }
@@ -1618,15 +1629,14 @@ class Playground {
       this.restore(this.state.value);
       this.state.blur(); // so that it tells the state again
     };
-    this.stateRow = make("div", { className: "row" }, "State", this.state);
-    return this.stateRow;
+    const properties = { className: "long", hidden: this.hasAddress };
+    return make("label", properties, "State", this.state);
   }
 
   leaveOutWhatTrains() {
     this.trials.textContent = RECORDED;
     for (const field of Object.values(this.fields)) field.disabled = true;
-    const { trainers, adders, savers, stateRow, ends } = this;
-    const parts = [...trainers, ...adders, savers, stateRow, ends.figure];
+    const parts = [...this.trainers, ...this.adders, this.savers, this.ends.figure];
     for (const part of parts) part.hidden = true;
   }
 
@@ -1915,6 +1925,33 @@ class Playground {
     if (this.work === "rush") this.rushOn();
   }
 
+  // Show the run, or the one that the address holds.
+  begin() {
+    this.ask("show", {}, () => this.takeAddress());
+  }
+
+  // Restore the state of the address. If there is none, or a bad one, the address stays until the
+  // run changes.
+  takeAddress() {
+    const text = location.hash.slice(1);
+    this.stateTold = this.run.stateAt(this.shown);
+    if (!this.hasAddress || text === "") return;
+    this.questionBox.ask(null);
+    this.restore(text);
+  }
+
+  // Write the state into the address, when it has changed and the page has come to rest: a browser
+  // allows it only so often.
+  tellAddress() {
+    clearTimeout(this.addressTimer);
+    this.addressTimer = setTimeout(() => {
+      if (this.work !== "" || this.isChanging) return;
+      const state = this.run.stateAt(this.shown);
+      if (state !== this.stateTold) history.replaceState(null, "", `#${state}`);
+      this.stateTold = state;
+    }, 300);
+  }
+
   // Begin a run from a state, and train it as far.
   restore(text, then = null) {
     this.stop();
@@ -1925,7 +1962,7 @@ class Playground {
   beginFromState() {
     const { asked, work, goal } = this;
     if (!this.run.isThere) {
-      this.ask("show");
+      this.begin();
       return;
     }
     const epoch = asked.what === "undo" ? this.run.lastEpoch : this.shown;
@@ -2087,6 +2124,7 @@ class Playground {
     if (isAsTrained && !isDrawnRight(scene.layers, run.test, metrics[2])) {
       this.note.textContent = WRONG;
     }
+    if (this.hasAddress) this.tellAddress();
     this.nFrames += 1;
     const ms = performance.now() - start;
     Object.assign(this.root.dataset, { frames: this.nFrames, shown, ms });

@@ -1,6 +1,8 @@
 """What the tests of the playground share: how they ask, and what they compare."""
 
 import base64
+import json
+from urllib.parse import urlencode
 
 import numpy as np
 
@@ -31,6 +33,11 @@ def ask(answers, question, **values):
     """Ask; return the answer, without its arrays."""
     content, _ = answers.answer({"ask": question, "values": values})
     return content
+
+
+def state(epoch, changes=(), **texts):
+    """Return a state as the browser writes it."""
+    return urlencode({**texts, "epoch": epoch, "changes": json.dumps(list(changes))})
 
 
 def saved(answers, question, epoch):

@@ -1,7 +1,6 @@
 """What a browser may ask, and what it is told: training, changes, states, seeds, files."""
 
 import itertools
-import json
 import math
 import re
 
@@ -28,6 +27,7 @@ from tests.playground.asking import (
     ask,
     is_same,
     saved,
+    state,
     train_to,
     trained,
 )
@@ -194,10 +194,9 @@ def test_where_no_fold_can_be_planted_the_run_goes_on_as_it_was():
 
 
 def state_of(answers):
-    """Return the state as the browser writes it."""
-    content = ask(answers, "show")
-    state = {**content["texts"], "changes": content["changes"], "epoch": answers.run.epoch}
-    return json.dumps(state)
+    """Return the state of a run."""
+    run = answers.run
+    return state(run.epoch, run.changes, **run.texts)
 
 
 def test_a_state_that_is_pasted_leads_to_the_same_digits(no_time):
@@ -259,7 +258,13 @@ def test_a_replay_tells_of_a_change_when_it_comes_to_it(no_time):
         assert len(arrays) == (4 if epoch == 2 else 2)  # then the points, too
 
 
-GOOD = {**FIRST, **SMALL, "changes": [], "epoch": 0}
+def test_what_a_state_leaves_out_is_as_it_is_at_first():
+    answers = trained(1, seed="9", noise="0.3")
+    content = ask(answers, "restore", text="seed=5&batch_size=1")
+    assert content["texts"] == FIRST | {"seed": "5", "batch_size": "1"}
+    assert (content["goal"], content["changes"]) == (0, [])
+
+
 EARLY = {**POINT, "epoch": 1}
 LATE = {**POINT, "epoch": 2}
 
@@ -267,22 +272,21 @@ LATE = {**POINT, "epoch": 2}
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "no state"),
-        ("[" * 100_000, "no state"),
-        ("[1, 2]", "no state"),
-        ("5", "no state"),
-        (json.dumps({**GOOD, "epoch": -1}), "no state"),
-        (json.dumps({**GOOD, "epoch": math.inf}), "no state"),
-        (json.dumps({**GOOD, "epoch": 20_001}), "no state"),
-        (json.dumps({"changes": [], "epoch": 3}), "no state"),
-        (json.dumps({**GOOD, "changes": 3}), "no state"),
-        (
-            json.dumps({**GOOD, "changes": [LATE, EARLY]}),
-            "no state",
-        ),
-        (json.dumps({**GOOD, "changes": [{**LATE, "class": 7}]}), "class .* 0 to 1"),
-        (json.dumps({**GOOD, "changes": [{**LATE, **RATE, "value": "x"}]}), "Learning rate: 'x'"),
-        (json.dumps({**GOOD, "noise": "loud"}), "Noise: 'loud'"),
+        ("", "empty"),
+        ("hello", "no setting 'hello'.* has dataset, .* epoch"),
+        ("sed=5", "no setting 'sed'"),
+        ("epoch=-1", "no state"),
+        ("epoch=seven", "no state"),
+        ("epoch=20001", "no state"),
+        ("changes=3", "no state"),
+        ("changes=[", "no state"),
+        ("changes=" + "[" * 100_000, "no state"),
+        ('changes=[{"what": "point"}]', "no state"),
+        (state(3, [LATE, EARLY]), "no state"),
+        (state(3, [{**LATE, "class": 7}]), "class .* 0 to 1"),
+        (state(3, [{**LATE, **RATE, "value": "x"}]), "Learning rate: 'x'"),
+        (state(3, noise="loud"), "Noise: 'loud'"),
+        (state(3, dataset="own"), "Points: there are none"),
     ],
 )
 def test_what_is_no_state_is_refused_and_the_run_stays(text, told):
@@ -418,8 +422,7 @@ def test_seeds_are_kept_for_another_seed_alone(question, texts, are_kept, no_tim
     if question == "new_run":
         content = ask(answers, question, texts=texts)
     else:
-        state = {**answers.run.texts, **texts, "changes": [], "epoch": 0}
-        content = ask(answers, question, text=json.dumps(state))
+        content = ask(answers, question, text=state(0, **answers.run.texts | texts))
     for name, text in texts.items():
         assert content["texts"][name] == text
     assert (content["seeds"] is not None) == are_kept

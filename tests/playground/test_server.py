@@ -14,7 +14,7 @@ import pytest
 from playground import student
 from playground.answers import Answers, explained
 from playground.server import Server
-from tests.playground.asking import POINT, SMALL, trained
+from tests.playground.asking import POINT, SMALL, state, trained
 
 small_answers = partial(Answers, SMALL)
 
@@ -243,11 +243,10 @@ def test_the_seventeenth_tab_takes_the_place_of_the_one_that_was_silent_longest(
 
 def test_a_tab_that_is_gone_begins_again_from_its_state():
     with serving() as server:
-        content = ask(server, "show")
-    state = {**content["texts"], "seed": "3", "changes": [], "epoch": 5}
+        ask(server, "show")
     with serving() as server:  # another one
         assert ask(server, "train", n_epochs=1) == {"is_gone": True}
-        content = ask(server, "restore", text=json.dumps(state))
+        content = ask(server, "restore", text=state(5, seed="3"))
         assert (content["goal"], content["texts"]["seed"]) == (5, "3")
 
 
