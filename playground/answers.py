@@ -2,8 +2,8 @@
 
 A question is a dict of `ask`, one of QUESTIONS, and `values`, the arguments of the method that
 answers it. An answer is a dict, and a list of float32 arrays: the parameters and the metrics of the
-epochs from number `known` on. Then come the training and the test points, but after `train` only if
-a change was made.
+epochs from number `known` on. Then come the training and the test points, but after the questions
+in QUIET only if a change was made.
 
 The browser asks, and asks again. So nothing here runs on its own: there is no thread and no queue,
 and a browser that asks no more has stopped it. Training takes SLICE seconds of an answer at most.
@@ -90,7 +90,7 @@ class Answers:
         self.seconds += time.thread_time() - start
 
         content, arrays = self.news(told["known"])
-        if ask != "train" or self.run.changes != self.sent_changes:
+        if ask not in QUIET or self.run.changes != self.sent_changes:
             content |= self.circumstances()
             arrays += self.points()
         return content | told | {"ask": ask, "note": note}, arrays
@@ -190,6 +190,18 @@ class Answers:
         }
         return {"known": self.run.epoch + 1, "within": within}
 
+    def gradient(self, epoch):
+        """Tell the gradient of the loss of the next batch, with respect to all parameters.
+
+        An update is -learning_rate times the gradient. So it is seen from the update, whose layers
+        these are and however they are trained.
+        """
+        run = self.run
+        before = run.moment_at(epoch).params
+        moment, _ = run.within_epoch(epoch, 1)
+        gradient = (before - moment.params) / run.setting_at("learning_rate", epoch)
+        return {"known": run.epoch + 1, "gradient": gradient.tolist()}
+
     def change(self, change):
         """Make a change at an epoch; what came after it is forgotten."""
         run = self.run
@@ -268,6 +280,7 @@ QUESTIONS = {
     "set_epochs": Answers.set_epochs,
     "train": Answers.train,
     "train_batches": Answers.train_batches,
+    "gradient": Answers.gradient,
     "change": Answers.change,
     "plant": Answers.plant,
     "undo": Answers.undo,
@@ -276,6 +289,9 @@ QUESTIONS = {
     "save_network": Answers.save_network,
     "save_script": Answers.save_script,
 }
+
+
+QUIET = ("train", "gradient")  # after these, nothing but the news is told
 
 
 def read_state(text):

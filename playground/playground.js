@@ -1399,6 +1399,8 @@ const FIELDS = {
 };
 const IN_A_RUN = ["learning_rate", "batch_size"]; // what can be changed without a new one
 
+const QUIET = ["train", "gradient"]; // questions after which all stays as it is shown
+
 const POINT_AT = "Point at a unit to see its map and its fold.";
 const DRAG = "Drag a fold to move it, or its end to turn it.";
 const OPEN =
@@ -1435,6 +1437,7 @@ class Playground {
     this.isLarge = false; // whether its map takes the place of the decision map
     this.moved = null; // parameters that a hand has moved, until Python has made the change
     this.typing = ""; // the name of the field in which someone types
+    this.gradient = null; // of the next batch, in the order of the parameters, if it was asked for
     this.stateTold = ""; // the state when the address was last read or written
     this.nFrames = 0;
     this.lastFrame = 0;
@@ -1764,6 +1767,14 @@ class Playground {
     this.ask("change", { change: { epoch: this.shown, ...change } }, () => this.tellChange());
   }
 
+  // Ask for the gradient at a unit of the first layer that is looked at, when nothing else goes on.
+  askGradient({ unit }) {
+    if (unit?.[0] !== 0 || this.gradient || this.within || this.moved) return;
+    if (this.work !== "" || this.isWaiting || this.isRecorded) return;
+    this.gradient = [];
+    this.ask("gradient", { epoch: this.shown });
+  }
+
   plant() {
     this.ask("plant", { epoch: this.shown }, () => {
       const { unit } = this.run.changes.at(-1);
@@ -1874,7 +1885,9 @@ class Playground {
     this.root.dataset.kernelSeconds = answer.seconds;
     if (answer.texts) this.fillLists(answer);
     if (answer.within) this.takeWithin(answer.within);
-    else if (answer.ask !== "train") this.within = null;
+    else if (!QUIET.includes(answer.ask)) this.within = null;
+    if (answer.gradient) this.gradient = Float32Array.from(answer.gradient);
+    else if (answer.ask !== "train") this.gradient = null;
     const isChange = ["change", "plant", "undo"].includes(answer.ask) && !answer.note;
     if (isChange || isNewRun(answer)) this.shown = this.run.lastEpoch;
     if (isChange || ["new_run", "set_epochs"].includes(answer.ask)) this.dropQuestion(answer);
@@ -1918,7 +1931,7 @@ class Playground {
       this.stop(answer.note);
       return;
     }
-    if (!isWork) this.note.textContent = answer.note;
+    if (!isWork && answer.ask !== "gradient") this.note.textContent = answer.note;
     if (answer.note) return;
     this.asked.then?.(answer);
     if (this.work === "play") this.trainAhead();
@@ -2010,6 +2023,7 @@ class Playground {
     if (there === this.shown && !this.within) return;
     this.shown = there;
     this.within = null;
+    this.gradient = null;
     this.letGo();
   }
 
@@ -2125,6 +2139,7 @@ class Playground {
       this.note.textContent = WRONG;
     }
     if (this.hasAddress) this.tellAddress();
+    this.askGradient(scene);
     this.nFrames += 1;
     const ms = performance.now() - start;
     Object.assign(this.root.dataset, { frames: this.nFrames, shown, ms });
@@ -2194,6 +2209,7 @@ class Playground {
       const [w1, w2, b] = foldOf(layers, j);
       const sum = `${w1.toFixed(2)} x₁ ${signed(w2)} x₂ ${signed(b)}`;
       words.push(`Its output is max(0, ${sum}).`);
+      if (n > 0) words.push(...this.wordsOfGradient(j));
     }
     if (bends) {
       const size = Math.abs(bends[j]).toFixed(2);
@@ -2204,6 +2220,13 @@ class Playground {
       words.push(`Its weights to the classes are ${weights.join(", ")}.`);
     }
     return words.join(" ");
+  }
+
+  wordsOfGradient(j) {
+    if (!this.gradient?.length) return [];
+    const ofUnit = foldOf(layersOf(this.gradient, this.run.sizes), j);
+    const numbers = ofUnit.map((value) => value.toFixed(4));
+    return [`The gradient of the next batch for these three numbers: ${numbers.join(", ")}.`];
   }
 
   tellEnd(end) {

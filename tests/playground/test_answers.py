@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mlp_numpy import MLP
+from modules import CrossEntropy
 from playground import answers as module
 from playground.answers import Answers
 from playground.folds import describe
@@ -143,6 +144,28 @@ def test_the_answer_on_some_batches_of_an_epoch_has_their_rows():
         "metrics": list(moment.metrics.values()),
         "rows": rows.tolist(),
     }
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_the_gradient_of_the_next_batch_is_that_of_backward(epoch):
+    answers = trained(3)
+    ask(answers, "change", change={"epoch": 3, **RATE})
+    run = answers.run
+    _, rows = run.within_epoch(epoch, 1)
+    model = run.network_at(epoch)
+    cross_entropy = CrossEntropy()
+    cross_entropy.forward(model.forward(run.data.x_train[rows]), run.data.y_train[rows])
+    model.backward(cross_entropy.backward())
+    expected = []
+    for linear in model.linear_layers:
+        expected.extend(linear.grads["weight"].ravel())
+        expected.extend(linear.grads["bias"])
+
+    content, arrays = answers.answer({"ask": "gradient", "values": {"epoch": epoch}})
+    assert content["gradient"] == pytest.approx(expected, rel=1e-6, abs=1e-12)
+    assert len(arrays) == 2  # it is a small answer, without the points
+    assert (content["known"], content["n_new"]) == (4, 0)
+    assert is_same(run.now(), run.moments[3])
 
 
 # Changes and states.
