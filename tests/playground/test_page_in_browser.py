@@ -3,13 +3,18 @@
 python -m pytest -m browser
 """
 
+import os
 import re
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 from threading import Thread
 
 import numpy as np
 import pytest
 
+from mlp_numpy import MLP
 from playground.answers import Answers, explained
 from playground.page import save
 from playground.server import Server
@@ -21,7 +26,10 @@ from tests.browser import (
     wait_for_frames,
     wait_until_idle,
 )
+from tests.playground.asking import OWN_CSV
+from train_mlp_numpy import evaluate
 
+ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.browser
 
 
@@ -219,6 +227,59 @@ def test_a_link_opened_in_a_fresh_tab_gives_the_same_pictures(browser, page, ser
         picture = f"document.querySelector('.{name}').toDataURL()"
         is_same = page.evaluate(picture) == other.evaluate(picture)
         assert is_same, name
+
+
+def saved_by(page, name, path):
+    """Press a button that saves a file; return the path that it was saved to."""
+    with page.expect_download() as download:
+        button(page, name).click()
+    download.value.save_as(path / download.value.suggested_filename)
+    return path / download.value.suggested_filename
+
+
+def test_own_points_and_a_weight_by_hand_leave_the_page_as_a_script(page, server, tmp_path):
+    (tmp_path / "own.csv").write_text(OWN_CSV)
+    (tmp_path / "bad.csv").write_text("0,0,0\n1;1;1\n")
+    chooser = page.locator("input[type=file]")
+    chooser.set_input_files(tmp_path / "own.csv")
+    page.locator(".note", has_text="32 points for training, 8 for testing").wait_for()
+    chooser.set_input_files(tmp_path / "bad.csv")
+    page.locator(".note", has_text="line 2").wait_for()
+    assert run_of(server).sizes == [2, 6, 3]  # what was there stays
+
+    button(page, "To the end").click()
+    wait_for_epoch(page, 40)
+    line = shown(page, "view.diagram.lines.find((line) => line.layer === 1 && line.from === 2)")
+    corner = page.locator(".diagram").bounding_box()
+    x = corner["x"] + 0.8 * line["end"][0] + 0.2 * line["start"][0]
+    y = corner["y"] + 0.8 * line["end"][1] + 0.2 * line["start"][1]
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x, y - 50, steps=5)
+    page.mouse.up()
+    wait_until_idle(page)
+    (dragged,) = run_of(server).changes
+    assert dragged["value"] == pytest.approx(line["w"] + 1, abs=0.05)
+    type_into(page, "Weight", "0.25")
+    assert run_of(server).linears[1].params["weight"][2, 0] == 0.25
+
+    type_into(page, "Epochs", "60")
+    button(page, "To the end").click()
+    wait_for_epoch(page, 60)
+    printed = subprocess.run(
+        [sys.executable, saved_by(page, "Save script", tmp_path)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    metrics = run_of(server).moments[60].metrics
+    assert printed.splitlines() == [f"{name} {value}" for name, value in metrics.items()]
+    model = MLP.load(saved_by(page, "Save network", tmp_path))
+    assert evaluate(model, run_of(server).data) == metrics
+    page.get_by_label("Unit", exact=True).select_option("2")
+    page.get_by_text("gradient of the next batch").or_(page.get_by_text("dead")).wait_for()
+    assert page.errors == []
 
 
 def test_a_question_hides_the_best_rule_until_there_is_a_guess(page):
