@@ -701,11 +701,10 @@ class DiagramPicture {
         const w = weight[i * nOut + j];
         const from = this.places[l][i];
         const to = this.places[l + 1][j];
-        const width = Math.max(unit ? 1 : 0.3, Math.min(7, 2.5 * Math.abs(w)));
         pen.globalAlpha = unit && !isOfUnit ? 0.1 : 0.8;
         const start = [from.x + from.size / 2, from.y];
         const end = [to.x - to.size / 2, to.y];
-        drawLine(pen, start, end, w > 0 ? ABOVE_0 : BELOW_0, width);
+        drawWeight(pen, start, end, w, unit ? 1 : 0.3);
         if (!unit || isOfUnit) this.lines.push({ layer: l, from: i, to: j, w, start, end });
       }
     }
@@ -718,7 +717,7 @@ class DiagramPicture {
     const line = this.lines.find((line) => isSameWeight(line, weight));
     if (!line) return;
     const { w, start, end } = line;
-    drawLine(pen, start, end, w > 0 ? ABOVE_0 : BELOW_0, Math.max(3, Math.min(7, 2.5 * Math.abs(w))));
+    drawWeight(pen, start, end, w, 3);
     drawDisc(pen, ...middleOf(start, end), 6, "white");
   }
 
@@ -758,6 +757,12 @@ class DiagramPicture {
     }
     return weight;
   }
+}
+
+// Draw the line of a weight w, the thicker, the larger it is.
+function drawWeight(pen, start, end, w, leastWidth) {
+  const width = Math.max(leastWidth, Math.min(7, 2.5 * Math.abs(w)));
+  drawLine(pen, start, end, w > 0 ? ABOVE_0 : BELOW_0, width);
 }
 
 // Return how far a place is from the straight line from a to b.
@@ -1887,7 +1892,7 @@ class Playground {
     if (answer.within) this.takeWithin(answer.within);
     else if (!QUIET.includes(answer.ask)) this.within = null;
     if (answer.gradient) this.gradient = Float32Array.from(answer.gradient);
-    else if (answer.ask !== "train") this.gradient = null;
+    else if (!QUIET.includes(answer.ask)) this.gradient = null;
     const isChange = ["change", "plant", "undo"].includes(answer.ask) && !answer.note;
     if (isChange || isNewRun(answer)) this.shown = this.run.lastEpoch;
     if (isChange || ["new_run", "set_epochs"].includes(answer.ask)) this.dropQuestion(answer);
