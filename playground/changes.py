@@ -38,7 +38,7 @@ def checked_fold(change, sizes):
     fold = {
         "unit": whole(change["unit"], sizes[1] - 1, "unit"),
         "weight": numbers(change["weight"], 2, "weight", LARGEST),
-        "bias": numbers([change["bias"]], 1, "bias", LARGEST)[0],
+        "bias": number(change["bias"], "bias", LARGEST),
     }
     if "output" in change:
         fold["output"] = numbers(change["output"], sizes[2], "output", LARGEST)
@@ -52,7 +52,7 @@ def checked_weight(change, sizes):
         "layer": layer,
         "from": whole(change["from"], sizes[layer] - 1, "from"),
         "to": whole(change["to"], sizes[layer + 1] - 1, "to"),
-        "value": numbers([change["value"]], 1, "value", LARGEST)[0],
+        "value": number(change["value"], "weight", LARGEST),
     }
 
 
@@ -89,11 +89,16 @@ def whole(value, most, name):
 
 def numbers(values, n, name, largest):
     """Return n numbers, as floats."""
-    for value in values:
-        if not isinstance(value, int | float) or not abs(value) <= largest:  # `not`, for NaN
-            raise ValueError(
-                f"{name} must be numbers from {-largest:g} to {largest:g}, got {value!r}"
-            )
     if len(values) != n:
         raise ValueError(f"{name} must be {n} numbers, got {len(values)}")
-    return [float(value) for value in values]
+    return [number(value, name, largest) for value in values]
+
+
+def number(value, name, largest):
+    """Return a number that is at most as large as this, as a float."""
+    is_number = isinstance(value, int | float)
+    if not is_number or not abs(value) <= largest:  # `not`, for NaN
+        raise ValueError(
+            f"{name} must be a number from {-largest:,.0f} to {largest:,.0f}, got {value!r}"
+        )
+    return float(value)

@@ -1300,7 +1300,9 @@ class DiagramHand {
       return;
     }
     const up = this.pressed.y - event.offsetY;
-    if (this.playground.moved || Math.abs(up) > 3) this.set(this.pressed.value + up / 50);
+    if (!this.playground.moved && Math.abs(up) < 3) return; // a click may tremble
+    const value = this.pressed.value + up / 50;
+    this.playground.move({ [this.place]: value }, this.changeTo(value));
   }
 
   release() {
@@ -1324,8 +1326,7 @@ class DiagramHand {
 
   type() {
     this.playground.showWholeEpoch();
-    this.set(this.field.valueAsNumber);
-    this.playground.commit();
+    this.playground.change(this.changeTo(this.field.valueAsNumber));
   }
 
   choose(weight) {
@@ -1342,10 +1343,9 @@ class DiagramHand {
     return this.playground.paramsShown[this.place];
   }
 
-  set(value) {
+  changeTo(value) {
     const { layer, from, to } = this.weight;
-    const change = { what: "weight", layer, from, to, value };
-    this.playground.move({ [this.place]: value }, change);
+    return { what: "weight", layer, from, to, value };
   }
 
   // Tell the chosen weight, but leave the field alone in which someone types.

@@ -290,14 +290,14 @@ def test_the_error_for_a_setting_says_what_would_be_valid(name, text, told):
         ({**FOLD, "epoch": "1"}, "epoch .* whole number .* '1'"),
         ({**FOLD, "unit": 3}, "unit .* from 0 to 2, got 3"),
         ({**FOLD, "weight": [1, 2, 3]}, "weight .* 2 numbers, got 3"),
-        ({**FOLD, "bias": float("nan")}, "bias .* numbers from .* nan"),
+        ({**FOLD, "bias": float("nan")}, "bias .* a number from .* nan"),
         ({**FOLD, "output": [1]}, "output .* 2 numbers, got 1"),
         ({**WEIGHT, "layer": 2}, "layer .* from 0 to 1, got 2"),
         ({**WEIGHT, "from": 3}, "from .* from 0 to 2, got 3"),
         ({**WEIGHT, "to": 2}, "to .* from 0 to 1, got 2"),
-        ({**WEIGHT, "value": None}, "value .* numbers from .* None"),
-        ({**POINT, "point": [None, 0]}, "point .* numbers from .* None"),  # what was typed is none
-        ({**POINT, "point": [0, 11]}, "point .* numbers from -10 to 10, got 11"),
+        ({**WEIGHT, "value": None}, "weight .* a number from .* None"),
+        ({**POINT, "point": [None, 0]}, "point .* a number from .* None"),  # what was typed is none
+        ({**POINT, "point": [0, 11]}, "point .* a number from -10 to 10, got 11"),
         ({**POINT, "class": 2}, "class .* from 0 to 1, got 2"),
         ({**RATE, "value": "fast"}, "Learning rate: 'fast' .* a number from"),
         ({**BATCH, "value": "0"}, "Batch size: '0' .* or full"),
