@@ -497,6 +497,14 @@ def test_points_that_were_added_by_hand_are_saved_and_opened_again():
     assert points[-1].tolist() == [0.5, -2, 1]
 
 
+def test_on_another_data_set_only_the_points_that_were_added_are_saved():
+    answers = Answers(SMALL | OWN_POINTS)
+    ask(answers, "new_run", texts={"dataset": "moons"})
+    ask(answers, "change", change={"epoch": 0, **POINT})
+    _, data = saved(answers, "save_points", epoch=0)
+    assert data.decode() == "x1,x2,class\n0.5,-2.0,1\n"
+
+
 def test_without_points_of_one_s_own_there_is_nothing_to_save():
     content = ask(trained(1), "save_points", epoch=0)
     assert "click into the map" in content["note"]

@@ -74,6 +74,12 @@ def test_a_fifth_is_for_testing_and_the_data_seed_draws_which():
     assert not np.array_equal(data.x_test, split_points(points, seed=4).x_test)
 
 
+def test_the_data_seed_of_a_run_draws_the_test_points():
+    run = Run(FIRST | OWN_POINTS | {"data_seed": "3"})
+    expected = split_points(read_points(OWN_CSV), seed=3)
+    assert np.array_equal(run.data.x_test, expected.x_test)
+
+
 def test_a_network_has_as_many_outputs_as_there_are_classes():
     assert Run(FIRST | OWN_POINTS).sizes == [2, 20, 3]
     assert Run(FIRST | {"dataset": "own", "points": FIVE}).sizes == [2, 20, 2]

@@ -72,6 +72,7 @@ def test_a_change_is_in_the_script(change, epoch, capsys):
     answers = trained(2)
     ask(answers, "change", change={"epoch": epoch, **change})
     changed = answers.run.moments[epoch]
+    assert ("# Epochs 1 to 2." in script_of(answers, epoch)) == (epoch == 2)
     assert printed_by(script_of(answers, epoch), capsys) == told_of(changed)
     train_to(answers, 4)
     assert printed_by(script_of(answers, 4), capsys) == told_of(answers.run.moments[4])
