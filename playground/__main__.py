@@ -15,6 +15,7 @@ from threading import Thread
 from playground import student
 from playground.answers import Answers, explained
 from playground.page import save
+from playground.points import read_points, text_of
 from playground.server import Server
 from playground.settings import FIRST, OWN, PARSERS
 from train_mlp_numpy import fail, new_parser, number
@@ -138,11 +139,14 @@ def checked_text(name, text):
 def points_file(path):
     """Return the text of a file of points, if it is valid."""
     try:
-        text = Path(path).expanduser().read_text(encoding="utf-8", errors="replace")
+        text = text_of(path)
+        read_points(text)
     except OSError as error:
         message = f"{path} cannot be read: {error.strerror}"
         raise argparse.ArgumentTypeError(message) from error
-    return checked_text("points", text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{path}: {error}") from error
+    return text
 
 
 if __name__ == "__main__":

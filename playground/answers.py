@@ -21,7 +21,7 @@ import numpy as np
 
 from playground.changes import whole
 from playground.folds import describe, with_fold
-from playground.points import as_csv
+from playground.points import as_csv, read_points
 from playground.problems import PROBLEMS, bayes_accuracy, load_problem
 from playground.run import PROJECT, Run
 from playground.script import script
@@ -200,7 +200,8 @@ class Answers:
         before = run.moment_at(epoch).params
         moment, _ = run.within_epoch(epoch, 1)
         gradient = (before - moment.params) / run.setting_at("learning_rate", epoch)
-        return {"known": run.epoch + 1, "gradient": gradient.tolist()}
+        told = {"epoch": epoch, "values": gradient.tolist()}
+        return {"known": run.epoch + 1, "gradient": told}
 
     def change(self, change):
         """Make a change at an epoch; what came after it is forgotten."""
@@ -244,27 +245,29 @@ class Answers:
         self.seeds.go_on(3 * SLICE)
         return {"known": self.run.epoch + 1}
 
-    def save_points(self, epoch):
-        """Give the points of one's own, as a file that can be opened again."""
-        points = self.run.own_points_at(epoch)
+    def save_points(self):
+        """Return the points of one's own, as a file that can be opened again."""
+        points = self.run.own_points()
         if not points:
             raise ValueError("There are no points of your own: click into the map to add some.")
-        return self.give("points.csv", as_csv(points).encode())
+        text = as_csv(points)
+        read_points(text)  # there may be too few to open them again
+        return self.with_file("points.csv", text.encode())
 
     def save_network(self, epoch):
-        """Give the network of an epoch, as MLP.save writes it."""
+        """Return the network of an epoch, as MLP.save writes it."""
         with TemporaryDirectory() as folder:
             path = Path(folder, "model.npz")
             self.run.network_at(epoch).save(path)
-            return self.give(path.name, path.read_bytes())
+            return self.with_file(path.name, path.read_bytes())
 
     def save_script(self, epoch):
-        """Give a script that trains the network of an epoch again."""
-        return self.give("run.py", script(self.run, epoch).encode())
+        """Return a script that trains the network of an epoch again."""
+        return self.with_file("run.py", script(self.run, epoch).encode())
 
-    def give(self, name, data):
+    def with_file(self, name, content):
         """Return an answer with a file, which the browser saves."""
-        file = {"name": name, "base64": base64.b64encode(data).decode("ascii")}
+        file = {"name": name, "base64": base64.b64encode(content).decode("ascii")}
         return {"known": self.run.epoch + 1, "file": file}
 
     def forget_other_seeds(self, texts):

@@ -38,7 +38,7 @@ def checked_fold(change, sizes):
     fold = {
         "unit": whole(change["unit"], sizes[1] - 1, "unit"),
         "weight": numbers(change["weight"], 2, "weight", LARGEST),
-        "bias": number(change["bias"], "bias", LARGEST),
+        "bias": checked_number(change["bias"], "bias", LARGEST),
     }
     if "output" in change:
         fold["output"] = numbers(change["output"], sizes[2], "output", LARGEST)
@@ -52,7 +52,7 @@ def checked_weight(change, sizes):
         "layer": layer,
         "from": whole(change["from"], sizes[layer] - 1, "from"),
         "to": whole(change["to"], sizes[layer + 1] - 1, "to"),
-        "value": number(change["value"], "weight", LARGEST),
+        "value": checked_number(change["value"], "weight", LARGEST),
     }
 
 
@@ -91,10 +91,10 @@ def numbers(values, n, name, largest):
     """Return n numbers, as floats."""
     if len(values) != n:
         raise ValueError(f"{name} must be {n} numbers, got {len(values)}")
-    return [number(value, name, largest) for value in values]
+    return [checked_number(value, name, largest) for value in values]
 
 
-def number(value, name, largest):
+def checked_number(value, name, largest):
     """Return a number that is at most as large as this, as a float."""
     is_number = isinstance(value, int | float)
     if not is_number or not abs(value) <= largest:  # `not`, for NaN

@@ -31,6 +31,7 @@ const HAS_LITTLE_MOTION = window.matchMedia("(prefers-reduced-motion: reduce)").
 const FRAME_MS = HAS_LITTLE_MOTION ? 1000 : 31; // from one picture to the next
 const EPOCHS_A_FRAME = HAS_LITTLE_MOTION ? 30 : 1; // at first, then more
 const BUSY_MS = 2000; // without an answer
+const OWN = "own"; // the data set of one's own points
 const MOST_BYTES = 500_000; // of a file of points
 
 // The network.
@@ -125,13 +126,14 @@ function lossOf(layers, points) {
 // log(p1 / p0), over the training points: above 0 towards class 1. See `describe` in folds.py.
 
 // Return columns that span all planes a x₁ + b x₂ + c over some points, each of length 1 and at
-// right angles to the others: three, or two if all points lie on one line.
+// right angles to the others: three, or fewer if all points lie on one line.
 function planesOver([x, y]) {
   const columns = [];
   for (const values of [new Float32Array(x.length).fill(1), x, y]) {
     const rest = withoutPlanes(values, columns);
     const length = Math.sqrt(dot(rest, rest));
-    if (length > 1e-3) columns.push(rest.map((value) => value / length));
+    const isNew = length > 1e-5 * Math.sqrt(x.length);
+    if (isNew) columns.push(rest.map((value) => value / length));
   }
   return columns;
 }
@@ -173,7 +175,7 @@ function sumsOf(bends) {
 function frameOf(...pointSets) {
   const [left, right] = extent(pointSets.flatMap((points) => [...points[0]]));
   const [low, high] = extent(pointSets.flatMap((points) => [...points[1]]));
-  const width = 1.1 * Math.max(right - left, (high - low) / ASPECT);
+  const width = 1.1 * Math.max(right - left, (high - low) / ASPECT, 1e-3);
   const height = ASPECT * width;
   return { left: (left + right - width) / 2, top: (low + high + height) / 2, width, height };
 }
@@ -1071,7 +1073,9 @@ class RunSoFar {
   // Return all that must be known to train this run again up to an epoch, as a text for an address.
   stateAt(epoch) {
     const state = new URLSearchParams();
-    for (const [name, text] of Object.entries(this.texts)) {
+    const texts = { ...this.texts };
+    if (texts.dataset !== OWN) texts.points = ""; // they may be many, and are not used
+    for (const [name, text] of Object.entries(texts)) {
       if (text !== this.firstTexts[name]) state.set(name, text);
     }
     state.set("epoch", epoch);
@@ -1281,9 +1285,10 @@ class DiagramHand {
   }
 
   press(event) {
+    this.field.blur(); // what was typed is for the weight before
     const unit = this.diagram.unitAt(event);
     this.choose(unit ? null : this.diagram.weightAt(event));
-    this.playground.choose(unit, true);
+    if (this.weight === null) this.playground.choose(unit, true);
     if (this.weight === null || this.playground.isRecorded || event.button !== 0) return;
     const { work } = this.playground; // to go on with afterwards
     this.playground.showWholeEpoch();
@@ -1315,17 +1320,17 @@ class DiagramHand {
 
   // Choose the next weight, or the one before.
   pressKey(event) {
-    const [right] = ARROWS[event.key] ?? [0];
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     const { lines } = this.diagram;
-    if (right === 0 || lines.length === 0) return;
+    if (step === undefined || lines.length === 0) return;
     event.preventDefault();
     const i = lines.findIndex((line) => isSameWeight(line, this.weight));
-    this.choose(lines.at((i + right) % lines.length));
+    const next = i < 0 ? 0 : (i + step) % lines.length;
+    this.choose(lines.at(next));
     this.playground.draw(); // now, for the next key
   }
 
   type() {
-    this.playground.showWholeEpoch();
     this.playground.change(this.changeTo(this.field.valueAsNumber));
   }
 
@@ -1453,14 +1458,12 @@ class Playground {
     model.on("comm_live_update", this.lose);
     this.watcher = new ResizeObserver(() => this.touch());
     this.watcher.observe(this.root);
-    this.readAddress = () => this.takeAddress();
-    if (this.hasAddress) window.addEventListener("hashchange", this.readAddress);
+    if (this.hasAddress) window.addEventListener("hashchange", () => this.takeAddress());
     this.loop = requestAnimationFrame((now) => this.tick(now));
     this.begin();
   }
 
   close() {
-    window.removeEventListener("hashchange", this.readAddress);
     cancelAnimationFrame(this.loop);
     this.watcher.disconnect();
     this.model.off("msg:custom", this.hear);
@@ -1611,18 +1614,21 @@ class Playground {
       this.openPoints(file.files[0]);
       file.value = ""; // so that the same file can be opened again, after an edit
     };
-    const saver = (name, title, question) => {
-      const onclick = () => this.save(question);
-      return make("button", { textContent: name, title, onclick });
-    };
+    const button = (textContent, title, onclick) => make("button", { textContent, title, onclick });
     this.savers = make(
       "div",
       { className: "row" },
       file,
-      make("button", { textContent: "Open points", title: OPEN, onclick: () => file.click() }),
-      saver("Save points", "Yours: of the file, and those that you added", "save_points"),
-      saver("Save network", "The parameters, as a file for MLP.load", "save_network"),
-      saver("Save script", "The lines of Python that train this network again", "save_script"),
+      button("Open points", OPEN, () => file.click()),
+      button("Save points", "Yours: those that you opened, and those that you added", () =>
+        this.save("save_points"),
+      ),
+      button("Save network", "The parameters, as a file for MLP.load", () =>
+        this.save("save_network", { epoch: this.shown }),
+      ),
+      button("Save script", "Lines of Python that train this network again", () =>
+        this.save("save_script", { epoch: this.shown }),
+      ),
       this.buildState(),
     );
     return this.savers;
@@ -1743,6 +1749,7 @@ class Playground {
   // Move parameters by hand: `params` has their new values, by their places among all.
   move(params, change) {
     this.moved = { params, change, number: null };
+    this.gradient = null;
     this.touch();
   }
 
@@ -1815,17 +1822,17 @@ class Playground {
       return;
     }
     const points = await file.text();
-    this.newRun({ dataset: "own", points }, () => {
+    this.newRun({ dataset: OWN, points }, () => {
       const { train, test } = this.run;
       this.note.textContent =
         `${file.name}: ${train[0].length} points for training, ${test[0].length} for testing.`;
     });
   }
 
-  // Save what Python gives of the epoch that is shown.
-  save(question) {
+  // Save the file that Python answers.
+  save(question, values = {}) {
     this.showWholeEpoch();
-    this.ask(question, { epoch: this.shown }, ({ file }) => {
+    this.ask(question, values, ({ file }) => {
       const href = `data:application/octet-stream;base64,${file.base64}`;
       make("a", { href, download: file.name }).click();
     });
@@ -1891,7 +1898,7 @@ class Playground {
     if (answer.texts) this.fillLists(answer);
     if (answer.within) this.takeWithin(answer.within);
     else if (!QUIET.includes(answer.ask)) this.within = null;
-    if (answer.gradient) this.gradient = Float32Array.from(answer.gradient);
+    if (answer.gradient) this.takeGradient(answer.gradient);
     else if (!QUIET.includes(answer.ask)) this.gradient = null;
     const isChange = ["change", "plant", "undo"].includes(answer.ask) && !answer.note;
     if (isChange || isNewRun(answer)) this.shown = this.run.lastEpoch;
@@ -1922,6 +1929,11 @@ class Playground {
       const onclick = () => this.setUp(trial);
       this.trials.append(make("button", { textContent: trial.name, onclick }));
     }
+  }
+
+  takeGradient({ epoch, values }) {
+    const isOfThis = epoch === this.shown && !this.moved;
+    this.gradient = isOfThis ? Float32Array.from(values) : null;
   }
 
   takeWithin(within) {
@@ -2174,8 +2186,10 @@ class Playground {
     this.stepButton.disabled = isAtEnd;
     this.undoButton.disabled = run.changes.length === 0;
     this.plantButton.disabled = !run.canPlant;
-    this.fields.noise.disabled = this.isRecorded || texts.dataset === "own";
-    if (document.activeElement !== this.state) this.state.value = run.stateAt(shown);
+    this.fields.noise.disabled = this.isRecorded || texts.dataset === OWN;
+    if (!this.hasAddress && document.activeElement !== this.state) {
+      this.state.value = run.stateAt(shown);
+    }
   }
 
   // Tell what came out of the run, if there was a question about it.
@@ -2230,7 +2244,7 @@ class Playground {
   wordsOfGradient(j) {
     if (!this.gradient?.length) return [];
     const ofUnit = foldOf(layersOf(this.gradient, this.run.sizes), j);
-    const numbers = ofUnit.map((value) => value.toFixed(4));
+    const numbers = ofUnit.map((value) => value.toPrecision(2));
     return [`The gradient of the next batch for these three numbers: ${numbers.join(", ")}.`];
   }
 

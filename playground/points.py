@@ -1,7 +1,9 @@
-"""Points of one's own: a text, as in a CSV file, with a line `x1,x2,class` for each point.
+"""Points of one's own: a CSV file, or its text, with a line `x1,x2,class` for each point.
 
 The first line may be a header, such as `x1,x2,class`.
 """
+
+from pathlib import Path
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -18,6 +20,11 @@ EXPECTED = (
 )
 
 
+def text_of(path):
+    """Return the text of a file. What is no text becomes signs that `read_points` refuses."""
+    return Path(path).expanduser().read_text(encoding="utf-8", errors="replace")
+
+
 def read_points(text):
     """Return the points of a text as rows x1, x2, class: an array of shape (N, 3).
 
@@ -28,9 +35,11 @@ def read_points(text):
     rows = []
     lines = text.removeprefix("\ufeff").splitlines()  # some programs begin a file with this mark
     for i, line in enumerate(lines):
-        cells = [number(cell) for cell in line.split(",")]
-        is_header = i == 0 and cells.count(None) == len(cells)
-        if is_header or not line.strip():
+        if not line.strip():
+            continue
+        cells = [number_in(cell) for cell in line.split(",")]
+        is_header = cells == [None, None, None]
+        if i == 0 and is_header:
             continue
         if not is_point(cells):
             raise ValueError(f"line {i + 1}: {EXPECTED}; got {line[:40]!r}")
@@ -43,7 +52,7 @@ def read_points(text):
     return points
 
 
-def number(cell):
+def number_in(cell):
     """Return the number that a cell holds, or None."""
     try:
         return float(cell)

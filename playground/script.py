@@ -84,26 +84,31 @@ def script(run, epoch):
         )
     metrics = run.moment_at(epoch).metrics
     told = [f"    {name} {value}" for name, value in metrics.items()]
-    docstring = DOCSTRING.format(epoch=epoch, metrics="\n".join(told))
-    network = NETWORK.format(n_classes=run.n_classes, **run.settings)
-    lines = loading(run.settings) + network + training(run, epoch) + END
-    return docstring + imports(lines) + lines
+    changes = [change for change in run.changes if change["epoch"] <= epoch]
+    adds_points = any(change["what"] == "point" for change in changes)
+    return (
+        DOCSTRING.format(epoch=epoch, metrics="\n".join(told))
+        + imports(run.settings["dataset"], adds_points)
+        + loading(run.settings)
+        + NETWORK.format(n_classes=run.n_classes, **run.settings)
+        + training(run, changes, epoch)
+        + END
+    )
 
 
-def imports(lines):
-    """Return the lines that import what these lines use."""
+def imports(dataset, adds_points):
+    """Return the lines that import what a script uses."""
     text = ""
-    if "np." in lines:
+    if adds_points:
         text += "import numpy as np\n\n"
     text += "from mlp_numpy import MLP\nfrom modules import as_rng\n"
-    from_trainer = "evaluate, train"
-    if "load_data(" in lines:
-        from_trainer = "evaluate, load_data, train"
-    elif "load_problem(" in lines:
-        text += "from playground.problems import load_problem\n"
-    else:
+    if dataset in DATASETS:
+        return text + "from train_mlp_numpy import evaluate, load_data, train\n"
+    if dataset == OWN:
         text += "from playground.points import read_points, split_points\n"
-    return text + f"from train_mlp_numpy import {from_trainer}\n"
+    else:
+        text += "from playground.problems import load_problem\n"
+    return text + "from train_mlp_numpy import evaluate, train\n"
 
 
 def loading(settings):
@@ -116,9 +121,8 @@ def loading(settings):
     return DATA.format(function=function, **settings)
 
 
-def training(run, epoch):
-    """Return the lines that train, and that make the changes up to an epoch."""
-    changes = [change for change in run.changes if change["epoch"] <= epoch]
+def training(run, changes, epoch):
+    """Return the lines that train up to an epoch, and make these changes on the way."""
     stops = sorted({change["epoch"] for change in changes} | {epoch})
     text = ""
     start = 0

@@ -77,7 +77,7 @@ def parsed(texts):
     """Return the values of settings. The first one that is not valid is a ValueError."""
     values = {name: value_of(name, texts[name]) for name in PARSERS}
     if values["dataset"] == OWN and values["points"] is None:
-        raise ValueError("Points: there are none; open a file with lines such as 0.5,-0.25,1")
+        raise ValueError("Points: there are none; open a file, or start with --data FILE")
     return values
 
 

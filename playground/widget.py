@@ -13,6 +13,7 @@ import plots
 from playground import student
 from playground.answers import Answers
 from playground.page import save
+from playground.points import text_of
 from playground.run import Run
 from playground.settings import FIRST, OWN
 from train_mlp_numpy import as_history
@@ -51,8 +52,7 @@ class Playground(anywidget.AnyWidget):
                 raise ValueError(f"there is no setting {name!r}; there are {', '.join(FIRST)}")
         texts = {name: str(value) for name, value in settings.items()}
         if data is not None:
-            points = Path(data).expanduser().read_text(encoding="utf-8", errors="replace")
-            texts |= {"dataset": OWN, "points": points}
+            texts |= {"dataset": OWN, "points": text_of(data)}
         if folder is None:
             self.answers = Answers(texts)
         else:

@@ -40,9 +40,9 @@ def state(epoch, changes=(), **texts):
     return urlencode({**texts, "epoch": epoch, "changes": json.dumps(list(changes))})
 
 
-def saved(answers, question, epoch):
-    """Ask for a file of an epoch; return its name and its bytes."""
-    file = ask(answers, question, epoch=epoch)["file"]
+def saved(answers, question, **values):
+    """Ask for a file; return its name and its bytes."""
+    file = ask(answers, question, **values)["file"]
     return file["name"], base64.b64decode(file["base64"])
 
 

@@ -162,7 +162,8 @@ def test_the_gradient_of_the_next_batch_is_that_of_backward(epoch):
         expected.extend(linear.grads["bias"])
 
     content, arrays = answers.answer({"ask": "gradient", "values": {"epoch": epoch}})
-    assert content["gradient"] == pytest.approx(expected, rel=1e-6, abs=1e-12)
+    assert content["gradient"]["epoch"] == epoch
+    assert content["gradient"]["values"] == pytest.approx(expected, rel=1e-6, abs=1e-12)
     assert len(arrays) == 2  # it is a small answer, without the points
     assert (content["known"], content["n_new"]) == (4, 0)
     assert is_same(run.now(), run.moments[3])
@@ -478,36 +479,46 @@ def test_a_bad_file_is_told_and_what_was_there_stays(points, told):
     assert answers.run is run
 
 
-def test_points_that_were_added_by_hand_are_saved_and_opened_again():
-    answers = trained(2)
-    for epoch, x1 in enumerate([0.1, 0.2, 0.3]):
-        change = {"epoch": epoch, "what": "point", "point": [x1, -2], "class": epoch % 2}
-        ask(answers, "change", change=change)
-        train_to(answers, 3)
-    name, data = saved(answers, "save_points", epoch=1)
+def add_points(answers, points):
+    """Add points x1, x2, class, each at the last epoch, and train for an epoch after each."""
+    for x1, x2, label in points:
+        change = {"what": "point", "point": [x1, x2], "class": label}
+        ask(answers, "change", change={"epoch": answers.run.epoch, **change})
+        train_to(answers, answers.run.epoch + 1)
+
+
+HAND = [[0.1, -2, 0], [0.2, -2, 1], [0.3, -2, 0], [0.4, -2, 1], [0.5, -2, 0]]
+
+
+@pytest.mark.parametrize("texts", [{}, {"points": OWN_CSV}], ids=["none opened", "own elsewhere"])
+def test_points_that_were_added_by_hand_are_saved_and_opened_again(texts):
+    answers = Answers(SMALL | texts)  # of the moons
+    add_points(answers, HAND)
+    name, text = saved(answers, "save_points")
     assert name == "points.csv"
-    assert data.decode() == "x1,x2,class\n0.1,-2.0,0\n0.2,-2.0,1\n"
-
-    ask(answers, "new_run", texts=OWN_POINTS)
-    ask(answers, "change", change={"epoch": 0, **POINT})
-    _, data = saved(answers, "save_points", epoch=0)
-    ask(answers, "new_run", texts={"points": data.decode()})
-    points = read_points(answers.run.texts["points"])
-    assert np.array_equal(points[:-1], read_points(OWN_CSV))
-    assert points[-1].tolist() == [0.5, -2, 1]
+    assert text.decode().splitlines()[:3] == ["x1,x2,class", "0.1,-2.0,0", "0.2,-2.0,1"]
+    ask(answers, "new_run", texts={"dataset": "own", "points": text.decode()})
+    assert read_points(answers.run.texts["points"]).tolist() == HAND
 
 
-def test_on_another_data_set_only_the_points_that_were_added_are_saved():
+def test_with_a_file_of_points_those_are_saved_that_were_added_to_it():
     answers = Answers(SMALL | OWN_POINTS)
-    ask(answers, "new_run", texts={"dataset": "moons"})
-    ask(answers, "change", change={"epoch": 0, **POINT})
-    _, data = saved(answers, "save_points", epoch=0)
-    assert data.decode() == "x1,x2,class\n0.5,-2.0,1\n"
+    add_points(answers, HAND)
+    _, text = saved(answers, "save_points")
+    points = read_points(text.decode())
+    assert np.array_equal(points[:-5], read_points(OWN_CSV))
+    assert points[-5:].tolist() == HAND
 
 
-def test_without_points_of_one_s_own_there_is_nothing_to_save():
-    content = ask(trained(1), "save_points", epoch=0)
-    assert "click into the map" in content["note"]
+@pytest.mark.parametrize(
+    ("points", "told"),
+    [([], "click into the map"), (HAND[:4], "from 5 to"), (5 * HAND[:1], "class")],
+)
+def test_points_that_could_not_be_opened_again_are_not_saved(points, told):
+    answers = Answers(SMALL)
+    add_points(answers, points)
+    content = ask(answers, "save_points")
+    assert told in content["note"]
     assert "file" not in content
 
 

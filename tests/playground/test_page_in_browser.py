@@ -237,35 +237,73 @@ def saved_by(page, name, path):
     return path / download.value.suggested_filename
 
 
+def drop(page, text):
+    """Drop a file with this text onto the page, and wait for what comes of it."""
+    page.evaluate(
+        """(text) => {
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File([text], "dropped.csv"));
+          const event = new DragEvent("drop", { dataTransfer, bubbles: true });
+          document.querySelector(".playground").dispatchEvent(event);
+        }""",
+        text,
+    )
+    page.locator(".note", has_text=re.compile("line|dropped.csv")).wait_for()
+
+
+def place_of_weight(page, layer, j, k):
+    """Return a place of the window on the line of a weight, near its end; and its value."""
+    line = shown(
+        page,
+        f"view.diagram.lines.find((line) => line.layer === {layer} && line.from === {j} "
+        f"&& line.to === {k})",
+    )
+    corner = page.locator(".diagram").bounding_box()
+    x = corner["x"] + 0.8 * line["end"][0] + 0.2 * line["start"][0]
+    y = corner["y"] + 0.8 * line["end"][1] + 0.2 * line["start"][1]
+    return x, y, line["w"]
+
+
+def gradient_on_page(page):
+    """Return the three numbers of the gradient that the words below the map tell."""
+    told = page.locator(".told", has_text="gradient of the next batch").inner_text()
+    numbers = re.search(r"these three numbers: (.*?)\.( |$)", told)[1]
+    return [float(number) for number in numbers.split(", ")]
+
+
 def test_own_points_and_a_weight_by_hand_leave_the_page_as_a_script(page, server, tmp_path):
+    drop(page, "0,0,0\n1,0,1\n2,0,0\n3,0,1\n4,0,0\n")
+    assert "NaN" not in page.locator(".playground").inner_text()  # though they lie on one line
     (tmp_path / "own.csv").write_text(OWN_CSV)
-    (tmp_path / "bad.csv").write_text("0,0,0\n1;1;1\n")
-    chooser = page.locator("input[type=file]")
-    chooser.set_input_files(tmp_path / "own.csv")
+    page.locator("input[type=file]").set_input_files(tmp_path / "own.csv")
     page.locator(".note", has_text="32 points for training, 8 for testing").wait_for()
-    chooser.set_input_files(tmp_path / "bad.csv")
-    page.locator(".note", has_text="line 2").wait_for()
+    drop(page, "0,0,0\n1;1;1\n")
+    assert "line 2" in page.locator(".note").inner_text()
     assert run_of(server).sizes == [2, 6, 3]  # what was there stays
 
     button(page, "To the end").click()
     wait_for_epoch(page, 40)
-    line = shown(page, "view.diagram.lines.find((line) => line.layer === 1 && line.from === 2)")
-    corner = page.locator(".diagram").bounding_box()
-    x = corner["x"] + 0.8 * line["end"][0] + 0.2 * line["start"][0]
-    y = corner["y"] + 0.8 * line["end"][1] + 0.2 * line["start"][1]
+    x, y, value = place_of_weight(page, 1, 2, 0)
     page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(x, y - 50, steps=5)
     page.mouse.up()
     wait_until_idle(page)
-    (dragged,) = run_of(server).changes
-    assert dragged["value"] == pytest.approx(line["w"] + 1, abs=0.05)
-    type_into(page, "Weight", "0.25")
-    assert run_of(server).linears[1].params["weight"][2, 0] == 0.25
+    weight = run_of(server).linears[1].params["weight"]
+    assert weight[2, 0] == pytest.approx(value + 1, abs=0.05)
+    page.get_by_label("Weight", exact=True).fill("0.25")
+    x, y, _ = place_of_weight(page, 1, 4, 1)
+    page.mouse.click(x, y)  # what was typed is for the weight before
+    wait_until_idle(page)
+    weight = run_of(server).linears[1].params["weight"]
+    assert weight[2, 0] == 0.25
+    page.locator(".diagram").press("ArrowRight")
+    page.locator(".told", has_text="from unit 4 to class 2").wait_for()
 
     type_into(page, "Epochs", "60")
     button(page, "To the end").click()
     wait_for_epoch(page, 60)
+    metrics = run_of(server).moments[60].metrics
     printed = subprocess.run(
         [sys.executable, saved_by(page, "Save script", tmp_path)],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -273,13 +311,30 @@ def test_own_points_and_a_weight_by_hand_leave_the_page_as_a_script(page, server
         text=True,
         check=True,
     ).stdout
-    metrics = run_of(server).moments[60].metrics
     assert printed.splitlines() == [f"{name} {value}" for name, value in metrics.items()]
     model = MLP.load(saved_by(page, "Save network", tmp_path))
     assert evaluate(model, run_of(server).data) == metrics
-    page.get_by_label("Unit", exact=True).select_option("2")
-    page.get_by_text("gradient of the next batch").or_(page.get_by_text("dead")).wait_for()
+
+    content, _ = list(server.tabs.values())[-1].answer({"ask": "gradient", "values": {"epoch": 60}})
+    of_layer_0 = np.reshape(content["gradient"]["values"][:18], (3, 6))  # two weights and a bias
+    unit = int(np.abs(of_layer_0).min(axis=0).argmax())
+    page.get_by_label("Unit", exact=True).select_option(str(unit))
+    page.get_by_text("gradient of the next batch").wait_for()
+    assert gradient_on_page(page) == pytest.approx(of_layer_0[:, unit], rel=0.06)
     assert page.errors == []
+
+
+def test_a_link_is_taken_in_the_tab_and_a_bad_one_is_told(page, server):
+    button(page, "To the end").click()
+    wait_for_epoch(page, 40)
+    page.evaluate("location.hash = 'sed=5'")
+    page.locator(".note", has_text="no setting 'sed'").wait_for()
+    page.wait_for_timeout(500)
+    assert page.url.endswith("#sed=5")  # so that it can be mended
+    assert run_of(server).epoch == 40
+    page.evaluate("location.hash = 'seed=5&epoch=3'")
+    wait_for_epoch(page, 3)
+    assert run_of(server).texts["seed"] == "5"
 
 
 def test_a_question_hides_the_best_rule_until_there_is_a_guess(page):
@@ -461,6 +516,13 @@ def test_a_saved_run_opens_from_disk_and_plays(browser, tmp_path):
     assert page.evaluate("window.epochs") == list(range(1, 31))
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     assert not button(page, "New run").is_visible()
+    assert not button(page, "Save script").is_visible()
+    page.locator(".diagram").scroll_into_view_if_needed()
+    x, y, _ = place_of_weight(page, 1, 2, 0)
+    page.mouse.click(x, y)
+    field = page.get_by_label("Weight", exact=True)
+    field.wait_for()  # one can see a weight, but not change it
+    assert field.is_disabled()
     assert "python -m playground" in page.locator(".playground").inner_text()
     assert page.locator(".note").inner_text() == ""
     assert errors == []

@@ -77,7 +77,11 @@ def test_a_wrong_flag_is_refused_in_one_line_before_any_work(
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("0,0,0\n1,1\n", "--data: line 2: expected"), (None, "--data: points.csv cannot be read")],
+    [
+        ("", "--data: points.csv: give from 5"),
+        ("0,0,0\n1,1\n", "--data: points.csv: line 2: expected"),
+        (None, "--data: points.csv cannot be read"),
+    ],
 )
 def test_a_bad_file_of_points_is_refused(text, told, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)

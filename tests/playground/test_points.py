@@ -38,6 +38,11 @@ def test_a_bad_line_is_told_by_its_number_and_what_was_expected(line, header):
         read_points(f"{header}0,0,0\n{line}\n{FIVE}")
 
 
+def test_a_first_line_that_is_neither_a_point_nor_a_header_is_told():
+    with pytest.raises(ValueError, match=r"line 1: expected .*got '1;1;1'"):
+        read_points(f"1;1;1\n{FIVE}")
+
+
 @pytest.mark.parametrize("coordinate", ["10.1", "-11", "nan", "inf"])
 def test_a_coordinate_far_away_is_told(coordinate):
     with pytest.raises(ValueError, match=r"line 6: .*from -10 to 10"):

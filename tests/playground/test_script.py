@@ -21,7 +21,7 @@ from tests.playground.asking import (
 
 def script_of(answers, epoch):
     """Return the script of an epoch as the browser saves it."""
-    name, data = saved(answers, "save_script", epoch)
+    name, data = saved(answers, "save_script", epoch=epoch)
     assert name == "run.py"
     return data.decode()
 
