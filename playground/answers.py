@@ -111,7 +111,7 @@ class Answers:
         datasets = list(PROBLEMS)
         if run.texts["points"]:
             datasets.append(OWN)
-        best = None  # of one's own points, nobody knows how they were drawn
+        best = None  # how one's own points were drawn, nobody knows
         if dataset != OWN:
             best = best_accuracy(dataset, run.settings["noise"], run.settings["data_seed"])
         seeds = self.seeds.told() if self.seeds else None

@@ -4,8 +4,8 @@ A change is a dict, which can be written as JSON. All have `epoch`, and `what`:
 
     fold            `unit`, `weight` and `bias`: of a unit of the first hidden layer; where a fold
                     was planted, also `output`, the unit's weights in the next layer
-    weight          `layer`, `from`, `to` and `value`: of the weight from a unit to one of the next
-                    layer, where layer 0 is the first hidden one
+    weight          `layer`, `from`, `to` and `value`: the weight from input `from` to output `to`
+                    of a Linear layer; the first layer is 0
     point           `point` and `class`: one more training point
     learning_rate   `value`: the new one, as it was typed
     batch_size      `value`: the new one, as it was typed

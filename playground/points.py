@@ -21,7 +21,7 @@ EXPECTED = (
 
 
 def text_of(path):
-    """Return the text of a file. What is no text becomes signs that `read_points` refuses."""
+    """Return the text of a file; what is not text becomes signs that `read_points` refuses."""
     return Path(path).expanduser().read_text(encoding="utf-8", errors="replace")
 
 
